@@ -1,0 +1,1 @@
+"""Settings, and the parts list that builds everything."""

@@ -1,0 +1,1 @@
+"""From the log to the request: pure functions."""

@@ -1,0 +1,1 @@
+"""Values and seams: ids, messages, events, ports, errors, limits. No I/O."""

@@ -1,0 +1,53 @@
+"""Every bound in one place, with its unit. Settings may tighten some of them."""
+
+INLINE_BYTES = 64 * 1024
+"""A payload over this goes to a blob file; smaller ones are rows beside the events."""
+
+SHOWN_BYTES = 8 * 1000
+"""One call's output on the wire, escapes and wrappers included."""
+
+READ_SHOWN_BYTES = 40 * 1000
+"""One `read` of a source file on the wire: exempt from head-and-tail, bounded all the same."""
+
+READ_LINES = 2000
+"""Lines that one `read` gives when it is not told a limit."""
+
+LINE_CHARS = 2000
+"""A longer line is cut, with a note."""
+
+EDIT_BYTES = 10 * 1024 * 1024
+"""The largest file that `edit` and `write` work on."""
+
+SPOOL_BYTES = 64 * 1024 * 1024
+"""Output of one command kept on disk; after it only the last `SPOOL_TAIL_BYTES` are."""
+
+SPOOL_TAIL_BYTES = 1024 * 1024
+
+COMMAND_TIMEOUT_S = 120.0
+"""The default time-out of a command in the foreground."""
+
+COMMAND_TIMEOUT_MAX_S = 600.0
+
+PARALLEL_CALLS = 8
+"""Calls of one reply that may run side by side."""
+
+CALLS_PER_REPLY = 128
+"""More calls than this in one reply are refused, each with a result that says so."""
+
+PREFIX_BYTES = 6 * 1000
+"""System prompt and tools together, on the wire."""
+
+SHRINK_SHARE = 0.8
+"""The share of the context window at which history is shrunk."""
+
+ATTEMPTS = 5
+"""Attempts at one step before a retryable failure ends the turn."""
+
+BACKOFF_FIRST_S = 0.2
+BACKOFF_MOST_S = 30.0
+
+WAIT_JOBS_S = 600.0
+"""How long a headless run waits for background jobs before it stops them."""
+
+LOG_FORMAT = 1
+"""The log format that this version writes, and the newest that it reads."""

@@ -1,0 +1,76 @@
+"""What is said: messages and their parts, independent of any provider's wire."""
+
+from typing import Literal
+
+import msgspec
+
+from hames.core.ids import BlobId, CallId
+
+
+class Text(msgspec.Struct, frozen=True, tag="text"):
+    """A run of text."""
+
+    text: str
+
+
+class Image(msgspec.Struct, frozen=True, tag="image"):
+    """A picture, by the content address of its bytes. `media_type` as in `image/png`."""
+
+    media_type: str
+    blob: BlobId
+
+
+Part = Text | Image
+
+
+class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model's reasoning, kept verbatim for the wire that made it.
+
+    `wire` names who may be given it back; `opaque` holds signatures or encrypted items as raw JSON.
+    """
+
+    wire: str
+    text: str
+    opaque: msgspec.Raw | None = None
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One tool invocation asked for by a model. `arguments` is the raw string that it sent."""
+
+    id: CallId
+    wire_id: str
+    name: str
+    arguments: str
+
+
+class UserMessage(msgspec.Struct, frozen=True, tag="user"):
+    """Words to the model: from a person, or a labelled note of the harness."""
+
+    parts: tuple[Part, ...]
+
+
+class AssistantMessage(msgspec.Struct, frozen=True, tag="assistant", omit_defaults=True):
+    """One reply of the model."""
+
+    text: str
+    reasoning: Reasoning | None = None
+    calls: tuple[Call, ...] = ()
+
+
+class ToolMessage(msgspec.Struct, frozen=True, tag="tool"):
+    """The result of one call, as the model sees it."""
+
+    call: CallId
+    wire_id: str
+    parts: tuple[Part, ...]
+
+
+Message = UserMessage | AssistantMessage | ToolMessage
+
+Finish = Literal["stop", "calls", "length", "filter", "other"]
+"""Why a model stopped: its own end, calls to be run, the output limit, a content filter, or else."""
+
+
+def plain(parts: tuple[Part, ...]) -> str:
+    """The text of `parts`, with a placeholder for each picture."""
+    return "\n".join(p.text if isinstance(p, Text) else f"[{p.media_type} image]" for p in parts)

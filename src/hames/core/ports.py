@@ -1,0 +1,561 @@
+"""The seams: Protocols of one to four methods, and the values that cross them.
+
+Whoever implements one of these is found in the floor of its name, checked by the suite of the same
+name in `hames.testing`, and named only in `assembly/build.py`.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from hames.core.errors import FileTrouble
+from hames.core.events import (
+    AnyEvent,
+    CommandFact,
+    Effect,
+    Entry,
+    FileFact,
+    JobStarted,
+    Outcome,
+    OutputFact,
+    Todo,
+    Usage,
+    Verdict,
+)
+from hames.core.ids import BlobId, CallId, JobId, SessionId
+from hames.core.messages import AssistantMessage, Finish, Message, Part
+
+# Time and chance come from arguments
+
+
+class Clock(Protocol):
+    """Time. `now` is the wall clock and `elapsed` a monotonic one, both in seconds."""
+
+    def now(self) -> float: ...
+
+    def elapsed(self) -> float: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class Chance(Protocol):
+    """Randomness."""
+
+    def fraction(self) -> float:
+        """From 0 up to, not including, 1."""
+        ...
+
+    def bits(self, count: int) -> int: ...
+
+
+# Stores
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """The right to append to a session: valid until somebody claims a higher `epoch`."""
+
+    session: SessionId
+    epoch: int
+    head: int
+
+
+class SessionRow(msgspec.Struct, frozen=True):
+    """A session in a list. Times in milliseconds of the wall clock, `bytes` of events and small blobs."""
+
+    session: SessionId
+    workspace: str
+    opened_ms: int
+    changed_ms: int
+    events: int
+    bytes: int
+    title: str
+    ending: str
+
+
+class Store(Protocol):
+    """Sessions as append-only lists of events.
+
+    `append` is one transaction: blobs, events and head together, durable when it returns. It raises
+    `Fenced` (and writes nothing) unless `claim.epoch` is the session's epoch and `claim.head` its
+    head; it returns the new claim and the entries. `StoreFull` leaves everything as it was.
+    """
+
+    async def claim(self, session: SessionId) -> Claim:
+        """Own the session from now on; a session that does not exist starts with head 0."""
+        ...
+
+    async def append(
+        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+    ) -> tuple[Claim, tuple[Entry, ...]]: ...
+
+    async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
+        """The entries with a higher sequence number than `after`, in order.
+
+        Raises `SessionMissing`, `NewerLog` (a type that is not known and not ignorable), and
+        `DamagedLog` (a row that does not fit the hash chain).
+        """
+        ...
+
+    async def sessions(self) -> Sequence[SessionRow]:
+        """All sessions, the most recently changed first."""
+        ...
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes."""
+
+    async def get(self, blob: BlobId, start: int = 0, limit: int | None = None) -> bytes:
+        """The bytes from `start`, at most `limit`. Raises `DamagedLog` if they are missing."""
+        ...
+
+    async def size(self, blob: BlobId) -> int: ...
+
+    async def keep_file(self, path: str) -> BlobId:
+        """Take a file into the store, durably, without holding it in memory. The file is consumed."""
+        ...
+
+
+class Journal(Protocol):
+    """One session's log, for whoever adds to it.
+
+    `record` returns when the events are durable; the view is folded and listeners are told by then.
+    """
+
+    async def record(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> tuple[Entry, ...]: ...
+
+
+# Models
+
+
+class Pinned(msgspec.Struct, frozen=True):
+    """What all requests of a segment share. `tools` are the encoded JSON schemas of `ToolSpec`s."""
+
+    model: str
+    system: str
+    tools: msgspec.Raw
+
+
+class AskOptions(msgspec.Struct, frozen=True):
+    """The parameters that may change from request to request; they follow the messages."""
+
+    max_tokens: int | None = None
+    effort: str | None = None
+
+
+class Body(msgspec.Struct, frozen=True):
+    """The bytes of one request, in the order they are sent. `chunks` are joined without separators."""
+
+    chunks: tuple[bytes | bytearray | memoryview, ...]
+    size: int
+    sha256: str
+
+
+class TextDelta(msgspec.Struct, frozen=True):
+    """Some text, not yet final."""
+
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True):
+    """Some reasoning, not yet final."""
+
+    text: str
+
+
+class CallDelta(msgspec.Struct, frozen=True):
+    """A call is being written; `name` is of its tool."""
+
+    index: int
+    name: str
+
+
+class Alive(msgspec.Struct, frozen=True):
+    """The server is there but has nothing to say yet. `queued` when it says so itself."""
+
+    queued: bool
+
+
+Delta = TextDelta | ReasoningDelta | CallDelta | Alive
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole reply. `raw` is what came over the wire; calls in `message` carry no ids of ours yet
+    (`Call.id` is empty), the loop gives them."""
+
+    message: AssistantMessage
+    finish: Finish
+    model: str
+    usage: Usage
+    raw: bytes
+    first_byte_s: float
+    repairs: tuple[str, ...] = ()
+
+
+class ReplyReader(Protocol):
+    """Reads one streamed reply. Fed with bytes as they come, cut anywhere."""
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """What these bytes complete. Events that are not JSON are skipped and counted as repairs."""
+        ...
+
+    def finish(self, first_byte_s: float) -> Reply:
+        """The reply. Raises `ModelError` `cut`, `empty`, `malformed`, `refused` or what an error
+        event in the stream says."""
+        ...
+
+
+class Wire(Protocol):
+    """One provider protocol as pure translation.
+
+    A body is `head + piece(m1) + b"," + piece(m2) + ... + tail`: the comma is the assembler's. Same
+    input, same bytes, for ever.
+    """
+
+    def head(self, pinned: Pinned) -> bytes: ...
+
+    def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes: ...
+
+    def tail(self, options: AskOptions) -> bytes: ...
+
+    def reader(self) -> ReplyReader: ...
+
+
+class Model(Protocol):
+    """Something that answers. One call is one attempt, and one attempt is one HTTP request."""
+
+    def ask(self, body: Body) -> AsyncGenerator[Delta | Reply]:
+        """Deltas, and last the `Reply`. Raises `ModelError`. Consume it under `aclosing`."""
+        ...
+
+
+# Sandbox and launcher
+
+
+class SandboxPolicy(msgspec.Struct, frozen=True):
+    """What a command may touch. Paths are absolute and resolved.
+
+    `workspace` and `writable` can be written; `protected` below them are read-only; `masked` cannot be
+    read at all; `visible` must be readable even where a mask or a private `/tmp` would hide it.
+    """
+
+    workspace: str
+    writable: tuple[str, ...] = ()
+    protected: tuple[str, ...] = ()
+    masked: tuple[str, ...] = ()
+    visible: tuple[str, ...] = ()
+    read_only: bool = False
+    network: bool = False
+
+
+class CommandSpec(msgspec.Struct, frozen=True):
+    """One command to run. `env` is all of its environment. File descriptor 3 is the control pipe: a
+    line with an absolute path written to it becomes `CommandEnd.cwd`."""
+
+    job: JobId
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    timeout_s: float | None = None
+
+
+class LaunchPlan(msgspec.Struct, frozen=True):
+    """A command as the kernel is given it. `reports_start`: the first line of the control pipe says
+    that the sandbox stands, so that its failure cannot pass for the command's."""
+
+    argv: tuple[str, ...]
+    cwd: str
+    env: Mapping[str, str]
+    reports_start: bool
+
+
+class SandboxReport(msgspec.Struct, frozen=True):
+    """What a functional probe found. `problem` is empty when all is well, else names the fix."""
+
+    name: str
+    version: str
+    confines_writes: bool
+    confines_reads: bool
+    confines_network: bool
+    problem: str = ""
+
+
+class Sandbox(Protocol):
+    """A boundary that the kernel enforces."""
+
+    @property
+    def name(self) -> str: ...
+
+    def wrap(self, spec: CommandSpec) -> LaunchPlan:
+        """How to run `spec` inside. No side effect on the host."""
+        ...
+
+    async def probe(self) -> SandboxReport:
+        """Really try it. Raises nothing: a failure is in the report."""
+        ...
+
+
+class CommandEnd(msgspec.Struct, frozen=True):
+    """How a command ended. `not_started` says why, when the sandbox failed before the command."""
+
+    fact: CommandFact
+    output_bytes: int
+    kept_bytes: int
+    spool: str
+    not_started: str = ""
+
+
+class OutputSlice(msgspec.Struct, frozen=True):
+    """Some output. `start` counts from the first byte ever written; `total` is what was written."""
+
+    data: bytes
+    start: int
+    total: int
+
+
+class Running(Protocol):
+    """A command in the launcher's hands."""
+
+    @property
+    def job(self) -> JobId: ...
+
+    async def output(self, start: int, limit: int) -> OutputSlice:
+        """At most `limit` bytes from `start`; a negative `start` counts from the end."""
+        ...
+
+    async def wait(self, timeout_s: float | None = None) -> CommandEnd | None:
+        """The end, or None when it has not come within `timeout_s`."""
+        ...
+
+    async def stop(self) -> CommandEnd:
+        """End the whole tree of the command; returns when it is gone."""
+        ...
+
+
+class Launcher(Protocol):
+    """The process that owns commands. See `docs/processes.md`."""
+
+    async def start(self, spec: CommandSpec) -> Running: ...
+
+    async def attach(self, job: JobId) -> Running | None:
+        """A command that was started before, also by another process; None if it is not known."""
+        ...
+
+    async def release(self, job: JobId) -> None:
+        """Forget an ended command and remove its spool."""
+        ...
+
+    async def close(self) -> None:
+        """Stop everything; returns when the processes are gone."""
+        ...
+
+
+# Files, always through the sandbox
+
+
+class ReadQuery(msgspec.Struct, frozen=True):
+    """Lines of a file: from `line` (1 is the first), at most `lines` and `max_bytes`."""
+
+    path: str
+    line: int = 1
+    lines: int | None = None
+    max_bytes: int = 1024 * 1024
+
+
+class ReadResult(msgspec.Struct, frozen=True):
+    """`data` are whole lines, unless one alone exceeds `max_bytes`. `sha256`, `size` and `total_lines`
+    are of the whole file. `binary`: it has NUL bytes or is no text; `data` is then its first bytes."""
+
+    data: bytes
+    sha256: str
+    size: int
+    total_lines: int
+    binary: bool
+    mtime_ns: int
+
+
+class WriteOrder(msgspec.Struct, frozen=True):
+    """Replace a file's content, atomically, keeping its mode. `expect`: the SHA-256 the present
+    content must have; empty when the file must not exist. Missing directories are made."""
+
+    path: str
+    data: bytes
+    expect: str
+
+
+class SearchQuery(msgspec.Struct, frozen=True):
+    """Arguments for ripgrep, without the program: never a shell string. At most `max_bytes` come back."""
+
+    args: tuple[str, ...]
+    cwd: str
+    max_bytes: int
+    max_lines: int
+
+
+class SearchResult(msgspec.Struct, frozen=True):
+    """`data` is what ripgrep printed, cut at whole lines. `exit_code` 1 means no match."""
+
+    data: bytes
+    lines: int
+    cut: bool
+    exit_code: int
+    error: str
+
+
+class Files(Protocol):
+    """File work, done by a worker inside the sandbox. Raises `FileProblem`."""
+
+    async def read(self, query: ReadQuery) -> ReadResult: ...
+
+    async def write(self, order: WriteOrder) -> FileFact: ...
+
+    async def search(self, query: SearchQuery) -> SearchResult: ...
+
+    async def close(self) -> None: ...
+
+
+class FileAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the file worker says of a failed request."""
+
+    trouble: FileTrouble
+    path: str
+    message: str
+
+
+# Tools
+
+
+class ToolSpec(msgspec.Struct, frozen=True):
+    """A tool as the model is told of it. `parameters` is its JSON schema, encoded."""
+
+    name: str
+    description: str
+    parameters: msgspec.Raw
+
+
+class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call is about, for the policy and the person: never free text alone.
+
+    `reads` and `writes` are absolute paths, `command` a shell command, `hosts` names on the network.
+    """
+
+    tool: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    command: str = ""
+    hosts: tuple[str, ...] = ()
+
+
+class CallContext(msgspec.Struct, frozen=True):
+    """What a running call may know of the session. `seen` maps a path to the SHA-256 it had when it
+    was last read or written here; `jobs` are the background commands that have not ended."""
+
+    call: CallId
+    cwd: str
+    seen: Mapping[str, str]
+    jobs: Mapping[JobId, JobStarted]
+    outputs: Mapping[CallId, OutputFact]
+
+
+class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a call came to. `parts` goes to the model as it is; the tool has already condensed it."""
+
+    outcome: Outcome
+    parts: tuple[Part, ...]
+    output: OutputFact | None = None
+    command: CommandFact | None = None
+    files: tuple[FileFact, ...] = ()
+    todos: tuple[Todo, ...] | None = None
+    job: JobStarted | None = None
+
+
+class Action(Protocol):
+    """A call whose arguments have been read: it can be judged, and run once."""
+
+    @property
+    def effect(self) -> Effect: ...
+
+    def subject(self, cwd: str) -> Subject: ...
+
+    async def run(self, context: CallContext) -> ToolResult:
+        """Do it. An expected failure is a result or a `Problem`; cancellation must leave nothing
+        running."""
+        ...
+
+
+class Tool(Protocol):
+    """Something that a model may call."""
+
+    @property
+    def spec(self) -> ToolSpec: ...
+
+    def prepare(self, arguments: str) -> Action:
+        """Read the raw argument string. Raises `ArgumentProblem`."""
+        ...
+
+
+# Policy and people
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """A verdict, the rule it came from, and why."""
+
+    verdict: Verdict
+    rule: str
+    why: str = ""
+
+
+class Policy(Protocol):
+    """Decides what may be done."""
+
+    def judge(self, subject: Subject, effect: Effect) -> Judgement: ...
+
+
+class ApprovalRequest(msgspec.Struct, frozen=True):
+    """The exact thing a person is asked about."""
+
+    call: CallId
+    subject: Subject
+    arguments: str
+    why: str
+
+
+class ApprovalAnswer(msgspec.Struct, frozen=True):
+    """What the person said, and where."""
+
+    allowed: bool
+    by: str
+    words: str = ""
+
+
+class Approver(Protocol):
+    """Asks a person, on a channel that the model cannot write to."""
+
+    async def ask(self, request: ApprovalRequest) -> ApprovalAnswer: ...
+
+
+class Words(msgspec.Struct, frozen=True):
+    """Something said to the agent. `dedup` is the same for a second delivery of the same words."""
+
+    parts: tuple[Part, ...]
+    dedup: str | None = None
+
+
+class Inbox(Protocol):
+    """Where words wait that arrive while a turn is running."""
+
+    def take(self) -> Sequence[Words]:
+        """All that has come since the last time, oldest first."""
+        ...
+
+
+class Listener(Protocol):
+    """Somebody who watches. A listener that fails never harms the session."""
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event: final."""
+        ...
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Something volatile, superseded by the durable event that follows."""
+        ...

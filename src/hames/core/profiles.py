@@ -1,0 +1,68 @@
+"""What is known of a provider and its models: data, no behaviour."""
+
+from typing import Literal
+
+import msgspec
+
+WireName = Literal["chat", "messages", "responses"]
+
+
+class PeakHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Hours (UTC) in which prices are multiplied. `days`: 0 is Monday."""
+
+    days: tuple[int, ...]
+    hours: tuple[tuple[int, int], ...]
+    factor: float
+
+
+class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """US dollars per million tokens."""
+
+    hit: float
+    miss: float
+    output: float
+
+
+class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One model of a provider. Sizes in tokens; `price` is None when it is not known."""
+
+    window: int
+    max_output: int
+    price: Price | None = None
+    sees: bool = False
+    aliases: tuple[str, ...] = ()
+
+
+class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One provider as data.
+
+    `reasoning`: how reasoning goes back. `calls`: on every assistant message with calls, empty or
+    not (DeepSeek); `always`: whenever there is some; `never`.
+    `keepalive`: the server promises comments while it queues, so silence means a dead stream.
+    `extra` is JSON merged into each request's parameters.
+    """
+
+    name: str
+    base_url: str
+    wire: WireName
+    key_env: str
+    default_model: str
+    models: dict[str, ModelFacts] = {}
+    reasoning: Literal["calls", "always", "never"] = "never"
+    reasoning_field: str = "reasoning_content"
+    max_tokens_field: str = "max_tokens"
+    stream_usage: bool = True
+    keepalive: bool = False
+    first_byte_s: float = 600.0
+    idle_s: float = 120.0
+    peak: PeakHours | None = None
+    base_url_env: str = ""
+    extra: dict[str, msgspec.Raw] = {}
+
+
+class ModelProfile(msgspec.Struct, frozen=True):
+    """A model that a session can be pinned to: the provider's rules and the model's facts."""
+
+    provider: Provider
+    model: str
+    facts: ModelFacts

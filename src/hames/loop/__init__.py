@@ -1,0 +1,1 @@
+"""One turn: assemble, ask, act, record, shrink."""

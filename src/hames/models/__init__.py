@@ -1,0 +1,1 @@
+"""Model wires, transport and profiles."""

@@ -1,0 +1,1 @@
+"""A long life: many turns, crash and resume."""
