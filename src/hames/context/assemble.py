@@ -1,0 +1,145 @@
+"""From the view to the bytes of the next request, each message encoded once."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import msgspec
+
+from hames.core.events import RequestSent
+from hames.core.ids import BlobId, blob_id
+from hames.core.messages import Image, Message, ToolMessage, UserMessage
+from hames.core.ports import AskOptions, Body, Pinned, Wire
+
+
+class Assembled(msgspec.Struct, frozen=True):
+    """A request body, and what of it is new to the log: `blobs` are the bytes behind the ids."""
+
+    body: Body
+    head: BlobId
+    added: tuple[BlobId, ...]
+    tail: BlobId
+    extends: int | None
+    messages: int
+    blobs: tuple[bytes, ...]
+
+
+class Assembler:
+    """Keeps the encoded prefix of the current segment.
+
+    A body extends the body before it byte for byte up to the end of the last message. The cost of
+    `assemble` is that of the new messages and of one copy, however long the session is.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._prefix = bytearray()
+        self._digest = sha256()
+        self._head = b""
+        self._tail = b""
+        self._fresh = True
+        self._messages = 0
+        self._extends: int | None = None
+
+    def begin(self, pinned: Pinned) -> None:
+        """Start a segment: nothing of an earlier one is extended."""
+        self._start(self._wire.head(pinned))
+        self._fresh = True
+
+    def restore(self, head: bytes, pieces: Sequence[bytes], extends: int) -> None:
+        """Go on from logged bytes: the request at `extends` and the pieces of its whole chain."""
+        self._start(head)
+        for piece in pieces:
+            self._add(piece)
+        self._messages = len(pieces)
+        self._extends = extends
+        self._fresh = False
+
+    def assemble(
+        self, messages: Sequence[Message], options: AskOptions, images: Mapping[BlobId, bytes]
+    ) -> Assembled:
+        """The body for `messages`; those of the last `sent` body must be its first ones."""
+        added: list[bytes] = []
+        for index in range(self._messages, len(messages)):
+            encoded = self._wire.piece(messages[index], images)
+            piece = b"," + encoded if index else encoded
+            self._add(piece)
+            added.append(piece)
+        self._messages = len(messages)
+        tail = self._wire.tail(options)
+        digest = self._digest.copy()
+        digest.update(tail)
+        prefix = bytes(self._prefix)
+        blobs = [*added]
+        if self._fresh:
+            blobs.append(self._head)
+        if tail != self._tail:
+            blobs.append(tail)
+        self._tail = tail
+        return Assembled(
+            body=Body((prefix, tail), len(prefix) + len(tail), digest.hexdigest()),
+            head=blob_id(self._head),
+            added=tuple(blob_id(piece) for piece in added),
+            tail=blob_id(tail),
+            extends=self._extends,
+            messages=len(messages),
+            blobs=tuple(blobs),
+        )
+
+    def sent(self, seq: int) -> None:
+        """The last assembled body is in the log, as the request at `seq`."""
+        self._extends = seq
+        self._fresh = False
+
+    def _start(self, head: bytes) -> None:
+        self._head = head
+        self._tail = b""
+        self._prefix = bytearray(head)
+        self._digest = sha256(head)
+        self._messages = 0
+        self._extends = None
+
+    def _add(self, piece: bytes) -> None:
+        self._prefix += piece
+        self._digest.update(piece)
+
+
+def request_event(assembled: Assembled, step: int, attempt: int, segment: int) -> RequestSent:
+    """The event that says this body is sent. A later attempt sends the same bytes and adds nothing."""
+    return RequestSent(
+        step=step,
+        attempt=attempt,
+        segment=segment,
+        head=assembled.head,
+        added=assembled.added,
+        tail=assembled.tail,
+        sha256=assembled.body.sha256,
+        size=assembled.body.size,
+        extends=assembled.extends,
+    )
+
+
+def pieces_of(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
+    """The pieces of the request at `seq`, through the chain of those that it extends."""
+    chain: list[RequestSent] = []
+    at: int | None = seq
+    while at is not None:
+        chain.append(requests[at])
+        at = requests[at].extends
+    return tuple(piece for request in reversed(chain) for piece in request.added)
+
+
+def body_blobs(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
+    """The blobs that, joined, are the body that was sent as the request at `seq`."""
+    request = requests[seq]
+    return (request.head, *pieces_of(requests, seq), request.tail)
+
+
+def images_in(messages: Sequence[Message]) -> tuple[BlobId, ...]:
+    """The pictures that these messages show."""
+    return tuple(
+        part.blob
+        for message in messages
+        if isinstance(message, UserMessage | ToolMessage)
+        for part in message.parts
+        if isinstance(part, Image)
+    )
