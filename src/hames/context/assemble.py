@@ -40,6 +40,11 @@ class Assembler:
         self._messages = 0
         self._extends: int | None = None
 
+    @property
+    def encoded(self) -> int:
+        """How many messages are in the prefix already."""
+        return self._messages
+
     def begin(self, pinned: Pinned) -> None:
         """Start a segment: nothing of an earlier one is extended."""
         self._start(self._wire.head(pinned))
@@ -86,7 +91,10 @@ class Assembler:
         )
 
     def sent(self, seq: int) -> None:
-        """The last assembled body is in the log, as the request at `seq`."""
+        """The last assembled body is in the log, as the request at `seq`: the next one extends it.
+
+        Assembled again, the same messages give the same bytes and add nothing to the log.
+        """
         self._extends = seq
         self._fresh = False
 

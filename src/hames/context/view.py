@@ -110,7 +110,6 @@ class View:
         self.step = 0
         self.messages: list[Message] = []
         self.reply: ModelReplied | None = None
-        self.reply_messages = 0
         self.last_request: LastRequest | None = None
         self.totals = Totals()
         self.cwd = ""
@@ -121,7 +120,6 @@ class View:
         self.jobs: dict[JobId, JobStarted] = {}
         self.outputs: dict[CallId, OutputFact] = {}
         self.open_calls: dict[CallId, OpenCall] = {}
-        self.finished: dict[CallId, CallFinished | CallLost] = {}
         self._order: list[Call] = []
         self._results: dict[CallId, tuple[Part, ...]] = {}
         self._held: list[UserMessage] = []
@@ -231,7 +229,6 @@ class View:
                 self.totals = msgspec.structs.replace(self.totals, requests=self.totals.requests + 1)
             case ModelReplied():
                 self.reply, self.wait = event, None
-                self.reply_messages = len(self.messages)
                 self.totals = self.totals.plus(event.usage, event.nano_usd)
                 self.messages.append(event.message)
                 self._order = list(event.message.calls)
@@ -293,7 +290,6 @@ class View:
 
     def _close(self, event: CallFinished | CallLost) -> None:
         del self.open_calls[event.call]
-        self.finished[event.call] = event
         self._results[event.call] = event.parts
         if len(self._results) < len(self._order):
             return

@@ -16,6 +16,7 @@ from hames.core.events import (
     Effect,
     Entry,
     FileFact,
+    JobFinished,
     JobStarted,
     Outcome,
     OutputFact,
@@ -119,10 +120,15 @@ class Blobs(Protocol):
 class Journal(Protocol):
     """One session's log, for whoever adds to it.
 
-    `record` returns when the events are durable; the view is folded and listeners are told by then.
+    `stage` folds events into the view; they become durable with the next `record`, all in one commit.
+    Nothing is shown, sent or started on the strength of an event that is only staged.
     """
 
-    async def record(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> tuple[Entry, ...]: ...
+    def stage(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None: ...
+
+    async def record(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
+        """Make these, and all that is staged, durable; then tell the listeners."""
+        ...
 
 
 # Models
@@ -491,6 +497,43 @@ class Tool(Protocol):
 
     def prepare(self, arguments: str) -> Action:
         """Read the raw argument string. Raises `ArgumentProblem`."""
+        ...
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """A call that can be run: the tool that is judged and recorded, and the wrapper it came in."""
+
+    tool: str
+    arguments: str
+    action: Action
+    via: str | None = None
+
+
+class Tools(Protocol):
+    """The tools of a session."""
+
+    def specs(self) -> Sequence[ToolSpec]:
+        """The fixed set that every request carries, in its fixed order."""
+        ...
+
+    def prepare(self, name: str, arguments: str) -> Prepared:
+        """Find the tool and read its arguments. Raises `ArgumentProblem`, also for an unknown name."""
+        ...
+
+
+class Jobs(Protocol):
+    """Background commands, for the loop."""
+
+    async def ended(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
+        """Those of `live` that are over, with what the model is told of each."""
+        ...
+
+    async def wait(self, live: Mapping[JobId, JobStarted], timeout_s: float) -> None:
+        """Return when one of `live` is over, or after `timeout_s`."""
+        ...
+
+    async def stop(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
+        """Stop all of `live`; returns when they are gone."""
         ...
 
 

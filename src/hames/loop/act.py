@@ -1,0 +1,196 @@
+"""Act: judge the calls of a reply, run them, and observe what came of it."""
+
+from collections.abc import Iterator, Sequence
+
+import anyio
+import msgspec
+
+from hames.context.view import OpenCall
+from hames.core.errors import ArgumentProblem, Problem
+from hames.core.events import CallFinished, CallJudged, CallStarted, JobStarted, ModelReplied, Outcome
+from hames.core.ids import CallId
+from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
+from hames.core.messages import Call, Text
+from hames.core.ports import CallContext, Judgement, Prepared, Subject, ToolResult
+from hames.loop.approve import NOBODY, approve
+from hames.loop.kit import Kit
+from hames.loop.record import finished, intended, problem, unrun
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """A call that can be read, and the verdict on it."""
+
+    call: Call
+    prepared: Prepared
+    subject: Subject
+    judgement: Judgement
+    attempt: int = 1
+
+
+class Acted(msgspec.Struct, frozen=True):
+    """What came of a reply's calls. `unapproved`: why calls were denied for want of a person."""
+
+    unapproved: tuple[str, ...]
+
+
+Plan = Judged | CallFinished
+"""What is to be done with one call: run it, or only tell the model why not."""
+
+
+async def act(kit: Kit, reply: ModelReplied) -> Acted:
+    """Put `reply` and its calls on the log, and run them in the model's order.
+
+    Neighbours that change nothing run side by side; a call that may change something runs alone.
+    Every call ends with exactly one result on the log, in the order in which the model asked.
+    """
+    plans = judge(kit, reply.message.calls, reply.step)
+    return await carry_out(kit, plans)
+
+
+def judge(kit: Kit, calls: Sequence[Call], step: int) -> list[Plan]:
+    """Stage the intent and the verdict of each call."""
+    plans: list[Plan] = []
+    for index, call in enumerate(calls):
+        prepared = _prepare(kit, call)
+        readable = prepared if isinstance(prepared, Prepared) else None
+        kit.journal.stage(intended(call, step, readable))
+        if index >= CALLS_PER_REPLY:
+            words = f"[not run: at most {CALLS_PER_REPLY} calls are run of one reply]"
+            plans.append(unrun(call.id, "not_run", words))
+        elif isinstance(prepared, Prepared):
+            plans.append(_judge_one(kit, call, prepared))
+        else:
+            plans.append(prepared)
+    return plans
+
+
+def judge_again(kit: Kit, was: OpenCall) -> Plan:
+    """The plan for a call whose intent is on the log but not its end: the policy may have changed."""
+    prepared = _prepare(kit, was.call)
+    if isinstance(prepared, CallFinished):
+        return prepared
+    plan = _judge_one(kit, was.call, prepared)
+    attempt = was.started.attempt + 1 if was.started is not None else 1
+    return msgspec.structs.replace(plan, attempt=attempt)
+
+
+def _prepare(kit: Kit, call: Call) -> Prepared | CallFinished:
+    try:
+        return kit.tools.prepare(call.name, call.arguments)
+    except ArgumentProblem as error:
+        return problem(call.id, error)
+
+
+def _judge_one(kit: Kit, call: Call, prepared: Prepared) -> Judged:
+    subject = prepared.action.subject(kit.view.cwd)
+    judgement = kit.policy.judge(subject, prepared.action.effect)
+    kit.journal.stage(
+        CallJudged(call=call.id, verdict=judgement.verdict, rule=judgement.rule, why=judgement.why)
+    )
+    return Judged(call, prepared, subject, judgement)
+
+
+async def carry_out(kit: Kit, plans: Sequence[Plan]) -> Acted:
+    """Run what may be run, in groups; a group's start is durable before anything of it runs."""
+    unapproved: list[str] = []
+    for group in side_by_side(plans):
+        runnable: list[Judged] = []
+        for plan in group:
+            if isinstance(plan, CallFinished):
+                kit.journal.stage(plan)
+            elif (refusal := await _refusal(kit, plan)) is None:
+                runnable.append(plan)
+            else:
+                kit.journal.stage(refusal.event)
+                unapproved.extend(refusal.unapproved)
+        if runnable:
+            await kit.journal.record(
+                *(CallStarted(call=plan.call.id, attempt=plan.attempt) for plan in runnable)
+            )
+            await _run_group(kit, runnable)
+    return Acted(tuple(unapproved))
+
+
+def side_by_side(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
+    """Neighbouring calls that may run together: those that change nothing, and need nobody's word."""
+    group: list[Plan] = []
+    for plan in plans:
+        if isinstance(plan, Judged) and _shares(plan) and len(group) < PARALLEL_CALLS:
+            group.append(plan)
+            continue
+        if group:
+            yield group
+        group = [plan]
+        if not (isinstance(plan, Judged) and _shares(plan)):
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _shares(plan: Judged) -> bool:
+    return plan.prepared.action.effect == "pure" and plan.judgement.verdict != "ask"
+
+
+class _Refusal(msgspec.Struct, frozen=True):
+    event: CallFinished
+    unapproved: tuple[str, ...] = ()
+
+
+async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
+    """Why the call may not run, or None. Asks a person where the verdict says so."""
+    call, judgement = plan.call.id, plan.judgement
+    if judgement.verdict == "deny":
+        return _Refusal(unrun(call, "denied", f"[denied: {judgement.why or judgement.rule}]"))
+    if judgement.verdict != "ask":
+        return None
+    answer = await approve(kit, call, plan.prepared, plan.subject, judgement.why)
+    if answer.allowed:
+        return None
+    if answer.by == NOBODY:
+        words = f"[denied: this needs a person's approval and nobody is here to give it: {judgement.why}]"
+        return _Refusal(unrun(call, "denied", words), (judgement.why,))
+    said = f": {answer.words}" if answer.words else ""
+    return _Refusal(unrun(call, "denied", f"[denied by the user{said}]"))
+
+
+async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
+    """Run these together. Results are staged in the model's order, also those of a cancelled group."""
+    results: dict[CallId, tuple[CallFinished, JobStarted | None]] = {}
+
+    async def run(plan: Judged) -> None:
+        begun_s = kit.clock.elapsed()
+        result = await run_one(kit, plan)
+        event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s)
+        results[plan.call.id] = (event, result.job)
+
+    try:
+        if len(group) == 1:
+            await run(group[0])
+        else:
+            async with anyio.create_task_group() as tasks:
+                for plan in group:
+                    tasks.start_soon(run, plan)
+    finally:
+        for plan in group:
+            if plan.call.id in results:
+                event, job = results[plan.call.id]
+                kit.journal.stage(*((job,) if job else ()), event)
+
+
+async def run_one(kit: Kit, plan: Judged) -> ToolResult:
+    """Run one call. Whatever goes wrong inside the tool becomes a result the model can act on."""
+    view = kit.view
+    context = CallContext(
+        call=plan.call.id, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs
+    )
+    try:
+        return await plan.prepared.action.run(context)
+    except Problem as error:
+        return _told("failed", str(error))
+    except Exception as error:  # noqa: BLE001 - a tool is foreign code; its crash is recorded
+        return _told("failed", f"[the tool {plan.prepared.tool} crashed: {type(error).__name__}: {error}]")
+
+
+def _told(outcome: Outcome, words: str) -> ToolResult:
+    return ToolResult(outcome, (Text(words),))

@@ -1,0 +1,73 @@
+"""Record: what happened, as events."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hames.core.errors import Problem
+from hames.core.events import CallFinished, CallIntended, CallLost, ModelReplied, Outcome
+from hames.core.ids import CallId, blob_id, call_id
+from hames.core.messages import Call, Text
+from hames.core.ports import Prepared, Reply, ToolResult
+
+
+def replied(reply: Reply, step: int, attempt: int, nano_usd: int | None, total_s: float) -> ModelReplied:
+    """A whole reply, its calls given ids of ours."""
+    calls = tuple(
+        msgspec.structs.replace(call, id=call_id(step, index))
+        for index, call in enumerate(reply.message.calls)
+    )
+    return ModelReplied(
+        step=step,
+        attempt=attempt,
+        message=msgspec.structs.replace(reply.message, calls=calls),
+        finish=reply.finish,
+        model=reply.model,
+        raw=blob_id(reply.raw),
+        usage=reply.usage,
+        nano_usd=nano_usd,
+        first_byte_ms=int(reply.first_byte_s * 1000),
+        total_ms=int(total_s * 1000),
+        repairs=reply.repairs,
+    )
+
+
+def intended(call: Call, step: int, prepared: Prepared | None) -> CallIntended:
+    """The model asked for `call`; `prepared` is None when it cannot be read."""
+    return CallIntended(
+        call=call.id,
+        step=step,
+        tool=prepared.tool if prepared else call.name,
+        args_hash=blob_id(call.arguments.encode()),
+        effect=prepared.action.effect if prepared else "pure",
+        via=prepared.via if prepared else None,
+    )
+
+
+def finished(call: CallId, result: ToolResult, elapsed_s: float) -> CallFinished:
+    """The call is over and came to `result`."""
+    return CallFinished(
+        call=call,
+        outcome=result.outcome,
+        parts=result.parts,
+        elapsed_ms=int(elapsed_s * 1000),
+        output=result.output,
+        command=result.command,
+        files=result.files,
+        todos=result.todos,
+    )
+
+
+def unrun(call: CallId, outcome: Outcome, words: str) -> CallFinished:
+    """The call is over, and `words` say why it did not do what was asked."""
+    return CallFinished(call=call, outcome=outcome, parts=(Text(words),))
+
+
+def problem(call: CallId, error: Problem) -> CallFinished:
+    """The arguments of the call could not be read."""
+    return unrun(call, "invalid", str(error))
+
+
+def lost(call: CallId, words: Sequence[str], why: str) -> CallLost:
+    """The call was started and nobody knows how it ended."""
+    return CallLost(call=call, parts=(Text("\n".join(words)),), why=why)

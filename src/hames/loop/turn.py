@@ -1,0 +1,127 @@
+"""One turn: assemble -> ask -> act (judge, run, observe) -> record -> shrink, until nothing is owed."""
+
+import anyio
+
+from hames.core.errors import ModelError
+from hames.core.events import LimitReached, ModelReplied, TurnEnded, UserSpoke
+from hames.core.messages import Text
+from hames.core.ports import Pinned
+from hames.loop.act import Acted, act
+from hames.loop.ask import Answered, ask, assemble
+from hames.loop.budget import over, steps_taken
+from hames.loop.endings import Ending, failed
+from hames.loop.kit import Kit
+from hames.loop.record import replied, unrun
+from hames.loop.shrink import shrink
+from hames.loop.steer import steer
+
+CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it stopped, in smaller parts.]"
+
+
+async def run_turn(kit: Kit, pinned: Pinned) -> TurnEnded:
+    """Answer what stands at the end of the view. The ending is on the log when this returns.
+
+    Cancellation is recorded, with what had been done, and raised on.
+    """
+    try:
+        ending = await _steps(kit, pinned)
+    except ModelError as error:
+        ending = failed(error)
+    except anyio.get_cancelled_exc_class():
+        with anyio.CancelScope(shield=True):
+            await _end(kit, _cancelled(kit))
+        raise
+    return await _end(kit, ending)
+
+
+async def _steps(kit: Kit, pinned: Pinned) -> Ending:
+    acted = Acted(())
+    while True:
+        await steer(kit)
+        if (limit := over(kit)) is not None:
+            kit.journal.stage(LimitReached(limit=limit.limit, value=limit.value))
+            return Ending(limit.ending, limit.reason, limit.limit)
+        answered = await _ask(kit, pinned)
+        reply = _record(kit, answered)
+        if reply.message.calls:
+            acted = await act(kit, reply)
+            continue
+        if (ending := await _settle(kit, reply, acted)) is not None:
+            return ending
+
+
+async def _ask(kit: Kit, pinned: Pinned) -> Answered:
+    request = await assemble(kit)
+    request = await shrink(kit, request, pinned) or request
+    try:
+        return await ask(kit, request)
+    except ModelError as error:
+        if error.kind != "overflow":
+            raise
+        smaller = await shrink(kit, await assemble(kit), pinned, forced=True)
+        if smaller is None:
+            raise
+        return await ask(kit, smaller)
+
+
+def _record(kit: Kit, answered: Answered) -> ModelReplied:
+    cost = kit.answerer.price(answered.reply.usage, kit.clock.now())
+    event = replied(answered.reply, answered.step, answered.attempt, cost, answered.total_s)
+    kit.journal.stage(event, blobs=(answered.reply.raw,))
+    return event
+
+
+async def _settle(kit: Kit, reply: ModelReplied, acted: Acted) -> Ending | None:
+    """The model has nothing more to run: the turn's ending, or None when something is still owed."""
+    if reply.finish == "filter":
+        return Ending("refused", "the provider's content filter stopped the reply", "content_filter")
+    if reply.finish == "length":
+        kit.journal.stage(UserSpoke(parts=(Text(CUT_NOTE),), source="harness"))
+        return None
+    if await steer(kit):
+        return None
+    if kit.view.jobs:
+        await kit.journal.record()
+        await kit.jobs.wait(kit.view.jobs, kit.limits.wait_jobs_s)
+        if await steer(kit):
+            return None
+        return await _leave_jobs(kit)
+    if acted.unapproved:
+        return Ending("blocked", f"a person is needed: {acted.unapproved[0]}", "approval")
+    return Ending("done", "the model has nothing more to do")
+
+
+async def _leave_jobs(kit: Kit) -> Ending:
+    names = ", ".join(kit.view.jobs)
+    for event in await kit.jobs.stop(kit.view.jobs):
+        kit.journal.stage(event)
+    words = (
+        f"background work was still unfinished after {kit.limits.wait_jobs_s:g} s and was stopped: {names}"
+    )
+    return Ending("unfinished_background", words, "jobs")
+
+
+def _cancelled(kit: Kit) -> Ending:
+    for call in tuple(kit.view.open_calls.values()):
+        if call.intended is None:
+            continue
+        if call.started is None:
+            kit.journal.stage(
+                unrun(call.call.id, "not_run", "[not run: the user cancelled before it started]")
+            )
+        else:
+            kit.journal.stage(unrun(call.call.id, "cancelled", "[cancelled by the user; it was stopped]"))
+    return Ending("cancelled", "cancelled by the user", "signal")
+
+
+async def _end(kit: Kit, ending: Ending) -> TurnEnded:
+    view = kit.view
+    event = TurnEnded(
+        turn=view.turn,
+        ending=ending.kind,
+        reason=ending.reason,
+        code=ending.code,
+        steps=steps_taken(view),
+    )
+    await kit.journal.record(event)
+    return event

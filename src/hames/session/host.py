@@ -1,0 +1,163 @@
+"""The host: opens sessions, new ones and those that are on the log already."""
+
+import msgspec
+
+from hames.context.assemble import Assembler
+from hames.context.prompt import SYSTEM
+from hames.context.view import View, fold
+from hames.core.errors import SessionMissing
+from hames.core.events import SessionOpened, SettingsPinned, UserSpoke
+from hames.core.ids import SessionId, blob_id, session_id
+from hames.core.limits import LOG_FORMAT
+from hames.core.messages import Text
+from hames.core.ports import (
+    Approver,
+    Blobs,
+    Chance,
+    Claim,
+    Clock,
+    Jobs,
+    Listener,
+    Pinned,
+    Policy,
+    Store,
+    Tools,
+)
+from hames.loop.kit import Answerer, Kit, TurnLimits
+from hames.session.inbox import SessionInbox
+from hames.session.log import SessionLog
+from hames.session.resume import logged_prefix, requests_in
+from hames.session.session import Session
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where a session works and under which rules. `note` is what the model is told of it first."""
+
+    workspace: str
+    note: str
+    sandbox: str
+    mode: str
+    version: str
+
+
+class HostParts(msgspec.Struct, frozen=True):
+    """What the host opens sessions with."""
+
+    store: Store
+    blobs: Blobs
+    answerer: Answerer
+    tools: Tools
+    policy: Policy
+    approver: Approver
+    jobs: Jobs
+    listener: Listener
+    clock: Clock
+    chance: Chance
+    limits: TurnLimits
+    place: Place
+
+
+class Host:
+    """Opens sessions."""
+
+    def __init__(self, parts: HostParts) -> None:
+        self._parts = parts
+
+    async def open(self, session: SessionId | None = None) -> Session:
+        """A new session. Nothing is on disk before its first words are.
+
+        Raises `SessionBusy` when `session` is in use.
+        """
+        parts = self._parts
+        if session is None:
+            session = session_id(int(parts.clock.now() * 1000), parts.chance.bits(80))
+        claim = await parts.store.claim(session)
+        view = View()
+        log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+        place = parts.place
+        log.stage(
+            SessionOpened(session=session, format=LOG_FORMAT, hames=place.version, workspace=place.workspace)
+        )
+        assembler = Assembler(parts.answerer.wire)
+        pinned = self._pin(log, assembler, segment=1)
+        log.stage(UserSpoke(parts=(Text(place.note),), source="context"))
+        return self._session(claim, log, view, assembler, pinned)
+
+    async def resume(self, session: SessionId) -> Session:
+        """A session from the log, as it was left. Raises `SessionMissing` and `SessionBusy`.
+
+        Its next request extends its last one byte for byte, whatever version of hames wrote that, unless
+        the model has been changed.
+        """
+        parts = self._parts
+        claim = await parts.store.claim(session)
+        entries = await parts.store.read(session)
+        if not entries:
+            raise SessionMissing(f"there is no session {session}")
+        view = fold(entries)
+        log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+        assembler = Assembler(parts.answerer.wire)
+        was = view.pinned
+        if was is None or was.model != parts.answerer.profile.model or was.wire != self._wire_name():
+            pinned = self._pin(log, assembler, segment=view.segment + 1)
+            return self._session(claim, log, view, assembler, pinned)
+        system = (await parts.blobs.get(was.system)).decode()
+        tools = await parts.blobs.get(was.tools)
+        pinned = Pinned(model=was.model, system=system, tools=msgspec.Raw(tools))
+        if view.last_request is None:
+            assembler.begin(pinned)
+        else:
+            chain = logged_prefix(requests_in(entries), view.last_request.seq)
+            head, *pieces = [await parts.blobs.get(blob) for blob in chain]
+            assembler.restore(head, pieces, view.last_request.seq)
+        if (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
+            log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
+        return self._session(claim, log, view, assembler, pinned)
+
+    def _pin(self, log: SessionLog, assembler: Assembler, segment: int) -> Pinned:
+        parts = self._parts
+        tools = msgspec.json.encode(parts.tools.specs())
+        system = SYSTEM.encode()
+        profile = parts.answerer.profile
+        log.stage(
+            SettingsPinned(
+                segment=segment,
+                model=profile.model,
+                provider=profile.provider.name,
+                wire=self._wire_name(),
+                system=blob_id(system),
+                tools=blob_id(tools),
+                sandbox=parts.place.sandbox,
+                mode=parts.place.mode,
+            ),
+            blobs=(system, tools),
+        )
+        pinned = Pinned(model=profile.model, system=SYSTEM, tools=msgspec.Raw(tools))
+        assembler.begin(pinned)
+        return pinned
+
+    def _wire_name(self) -> str:
+        return self._parts.answerer.profile.provider.wire
+
+    def _session(
+        self, claim: Claim, log: SessionLog, view: View, assembler: Assembler, pinned: Pinned
+    ) -> Session:
+        parts = self._parts
+        inbox = SessionInbox()
+        kit = Kit(
+            journal=log,
+            view=view,
+            assembler=assembler,
+            blobs=parts.blobs,
+            answerer=parts.answerer,
+            tools=parts.tools,
+            policy=parts.policy,
+            approver=parts.approver,
+            inbox=inbox,
+            jobs=parts.jobs,
+            listener=parts.listener,
+            clock=parts.clock,
+            chance=parts.chance,
+            limits=parts.limits,
+        )
+        return Session(claim.session, kit, pinned, inbox)

@@ -1,0 +1,71 @@
+"""One session's log, as its owner writes it."""
+
+from collections.abc import Sequence
+
+from hames.context.view import View
+from hames.core.events import AnyEvent, Entry
+from hames.core.ports import Claim, Clock, Delta, Listener, Store
+
+
+class SessionLog:
+    """The `Journal` of a session: folds what is staged, commits it, and only then tells.
+
+    An append that fails leaves the view ahead of the log: whoever gets the error must drop both.
+    """
+
+    def __init__(self, store: Store, claim: Claim, view: View, clock: Clock, listener: Listener) -> None:
+        self._store = store
+        self._claim = claim
+        self._view = view
+        self._clock = clock
+        self._listener = listener
+        self._staged: list[AnyEvent] = []
+        self._blobs: list[bytes] = []
+
+    def stage(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
+        """Fold events into the view; the next `record` makes them durable."""
+        at_ms = int(self._clock.now() * 1000)
+        for event in events:
+            seq = self._view.head + 1
+            self._view.fold(Entry(self._claim.session, seq, self._claim.epoch, at_ms, event, ""))
+            self._staged.append(event)
+        self._blobs.extend(blobs)
+
+    async def record(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
+        """Make these, and all that is staged, durable in one commit; then tell the listener."""
+        self.stage(*events, blobs=blobs)
+        if not self._staged:
+            return
+        staged, kept = self._staged, self._blobs
+        self._staged, self._blobs = [], []
+        self._claim, entries = await self._store.append(self._claim, staged, kept)
+        for entry in entries:
+            self._listener.entry(entry)
+
+
+class Listeners:
+    """Several listeners as one. One that fails is dropped, and never harms the session."""
+
+    def __init__(self, listeners: Sequence[Listener]) -> None:
+        self._listeners = list(listeners)
+        self.failures: list[Exception] = []
+
+    def entry(self, entry: Entry) -> None:
+        """Tell all of a durable event."""
+        for listener in tuple(self._listeners):
+            try:
+                listener.entry(entry)
+            except Exception as error:  # noqa: BLE001 - a listener is foreign code
+                self._drop(listener, error)
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Tell all of something volatile."""
+        for listener in tuple(self._listeners):
+            try:
+                listener.delta(step, delta)
+            except Exception as error:  # noqa: BLE001 - a listener is foreign code
+                self._drop(listener, error)
+
+    def _drop(self, listener: Listener, error: Exception) -> None:
+        self._listeners.remove(listener)
+        self.failures.append(error)

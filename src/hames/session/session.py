@@ -1,0 +1,56 @@
+"""A session: many turns over one log."""
+
+from collections.abc import Sequence
+
+from hames.context.view import View
+from hames.core.events import TurnEnded, TurnStarted, UserSpoke
+from hames.core.ids import SessionId
+from hames.core.ports import Pinned, Words
+from hames.loop.kit import Kit
+from hames.loop.turn import run_turn
+from hames.session.inbox import SessionInbox
+from hames.session.resume import give_up, go_on
+
+INTERRUPTED = "hames was stopped before the turn ended"
+
+
+class Session:
+    """One owner's hold on a session. `view` is for reading; `inbox` takes words in mid-turn."""
+
+    def __init__(self, session: SessionId, kit: Kit, pinned: Pinned, inbox: SessionInbox) -> None:
+        self.id = session
+        self.inbox = inbox
+        self._kit = kit
+        self._pinned = pinned
+
+    @property
+    def view(self) -> View:
+        """The session as its log has left it."""
+        return self._kit.view
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a turn was interrupted and can be gone on with."""
+        return self.view.turn_open
+
+    async def say(self, words: Sequence[Words]) -> TurnEnded:
+        """Start a turn with these words and run it to its end.
+
+        A turn that was interrupted is closed first: what it left open is not run.
+        """
+        kit, view = self._kit, self.view
+        if view.turn_open:
+            kit.journal.stage(*give_up(view, int(kit.clock.now() * 1000)))
+            kit.journal.stage(
+                TurnEnded(turn=view.turn, ending="cancelled", reason=INTERRUPTED, code="interrupted")
+            )
+        for said in words:
+            if not view.has_heard(said.dedup):
+                kit.journal.stage(UserSpoke(parts=said.parts, dedup=said.dedup))
+        kit.journal.stage(TurnStarted(turn=view.turn + 1))
+        return await run_turn(kit, self._pinned)
+
+    async def go_on(self) -> TurnEnded:
+        """Finish an interrupted turn. Only a session with an `unfinished` turn can."""
+        await go_on(self._kit)
+        return await run_turn(self._kit, self._pinned)
