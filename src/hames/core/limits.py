@@ -6,6 +6,9 @@ INLINE_BYTES = 64 * 1024
 SHOWN_BYTES = 8 * 1000
 """One call's output on the wire, escapes and wrappers included."""
 
+ENVELOPE_BYTES = 200
+"""What a wire may wrap around one result: role, call id, braces. Part of the bounds on what is shown."""
+
 READ_SHOWN_BYTES = 40 * 1000
 """One `read` of a source file on the wire: exempt from head-and-tail, bounded all the same."""
 
@@ -14,6 +17,15 @@ READ_LINES = 2000
 
 LINE_CHARS = 2000
 """A longer line is cut, with a note."""
+
+PICTURE_BYTES = 5 * 1024 * 1024
+"""The largest picture that `read` shows."""
+
+SEARCH_LINES = 250
+"""Lines that `grep` and `glob` give when they are not told a limit."""
+
+SEARCH_BYTES = 4 * 1024 * 1024
+"""What is taken from one search before it is filtered and cut."""
 
 EDIT_BYTES = 10 * 1024 * 1024
 """The largest file that `edit` and `write` work on."""

@@ -464,7 +464,10 @@ class CallContext(msgspec.Struct, frozen=True):
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a call came to. `parts` goes to the model as it is; the tool has already condensed it."""
+    """What a call came to. `parts` goes to the model as it is; the tool has already condensed it.
+
+    `blobs` are the bytes of the pictures in `parts`, to be stored with the event.
+    """
 
     outcome: Outcome
     parts: tuple[Part, ...]
@@ -473,6 +476,7 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
     files: tuple[FileFact, ...] = ()
     todos: tuple[Todo, ...] | None = None
     job: JobStarted | None = None
+    blobs: tuple[bytes, ...] = ()
 
 
 class Action(Protocol):
