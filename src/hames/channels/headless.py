@@ -1,0 +1,331 @@
+"""Headless: one input, one honest result, for scripts and CI."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Literal
+
+import anyio
+import msgspec
+from anyio.streams.memory import MemoryObjectSendStream
+
+from hames.context.view import Totals, View, final_text
+from hames.core.errors import ExitCode, UsageError
+from hames.core.events import (
+    CallFinished,
+    CallIntended,
+    CallJudged,
+    CallLost,
+    Entry,
+    ModelReplied,
+    SettingsPinned,
+    TurnEnded,
+    UserSpoke,
+)
+from hames.core.ids import CallId
+from hames.core.messages import Part, Text, plain
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Delta, Words
+from hames.loop.approve import NOBODY
+from hames.loop.endings import exit_code
+from hames.session.interrupt import interruptible
+from hames.session.session import Session
+
+OutputFormat = Literal["text", "json", "stream-json"]
+
+Write = Callable[[str], None]
+"""Writes a line, at once."""
+
+
+class NobodyHere:
+    """The `Approver` of a run that no person watches: always no, and said so."""
+
+    async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
+        """No."""
+        del request
+        return ApprovalAnswer(allowed=False, by=NOBODY)
+
+
+class Progress:
+    """Says on standard error what is being done, a line for each call, after it is durable."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._calls: dict[CallId, str] = {}
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event."""
+        match entry.event:
+            case ModelReplied(message=message):
+                if message.text and message.calls:
+                    self._write(message.text)
+                for call in message.calls:
+                    self._calls[call.id] = f"{call.name} {one_line(call.arguments, 100)}"
+            case CallFinished(call=call, outcome=outcome, elapsed_ms=elapsed_ms):
+                self._write(f"  {self._calls.pop(call, call)}: {outcome}, {elapsed_ms} ms")
+            case CallLost(call=call):
+                self._write(f"  {self._calls.pop(call, call)}: outcome not known")
+            case _:
+                pass
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Volatile: not shown."""
+
+
+class StreamJson:
+    """Prints each durable event that has a place in Claude Code's stream-json shape, with its `seq`."""
+
+    def __init__(self, write: Write, tools: Sequence[str], version: str) -> None:
+        self._write = write
+        self._tools = tools
+        self._version = version
+        self._cwd = ""
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event: its line, if it has one."""
+        line = self._line(entry)
+        if line is not None:
+            self._write(encode({**line, "session_id": entry.session, "seq": entry.seq}))
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Volatile: not printed."""
+
+    def _line(self, entry: Entry) -> Mapping[str, object] | None:
+        match entry.event:
+            case SettingsPinned() as pinned:
+                return {
+                    "type": "system",
+                    "subtype": "init",
+                    "model": pinned.model,
+                    "tools": self._tools,
+                    "permissionMode": pinned.mode,
+                    "sandbox": pinned.sandbox,
+                    "hames_version": self._version,
+                }
+            case ModelReplied() as reply:
+                return {"type": "assistant", "message": assistant_message(reply)}
+            case CallFinished() as event:
+                return _result_line(event.call, event.parts, failed=event.outcome != "ok")
+            case CallLost() as event:
+                return _result_line(event.call, event.parts, failed=True)
+            case UserSpoke(source="steer" | "harness", parts=parts):
+                return {"type": "user", "message": {"role": "user", "content": plain(parts)}}
+            case _:
+                return None
+
+
+def assistant_message(reply: ModelReplied) -> Mapping[str, object]:
+    """A reply as an `assistant` message: thinking, text and tool_use blocks."""
+    content: list[Mapping[str, object]] = []
+    if reply.message.reasoning is not None and reply.message.reasoning.text:
+        content.append({"type": "thinking", "thinking": reply.message.reasoning.text})
+    if reply.message.text:
+        content.append({"type": "text", "text": reply.message.text})
+    for call in reply.message.calls:
+        content.append(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": _loose(call.arguments)}
+        )
+    usage = {
+        "input_tokens": reply.usage.input - reply.usage.cached,
+        "cache_read_input_tokens": reply.usage.cached,
+        "output_tokens": reply.usage.output,
+    }
+    return {"role": "assistant", "model": reply.model, "content": content, "usage": usage}
+
+
+def _result_line(call: CallId, parts: tuple[Part, ...], *, failed: bool) -> Mapping[str, object]:
+    content = [{"type": "text", "text": part.text} for part in parts if isinstance(part, Text)]
+    block = {"type": "tool_result", "tool_use_id": call, "content": content, "is_error": failed}
+    return {"type": "user", "message": {"role": "user", "content": [block]}}
+
+
+def _loose(arguments: str) -> object:
+    try:
+        return msgspec.json.decode(arguments)
+    except msgspec.DecodeError:
+        return {"_raw": arguments}
+
+
+class Denials:
+    """Collects the calls that were denied, for the result."""
+
+    def __init__(self) -> None:
+        self._tools: dict[CallId, str] = {}
+        self._verdicts: dict[CallId, str] = {}
+        self.denied: list[Mapping[str, str]] = []
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event."""
+        match entry.event:
+            case CallIntended(call=call, tool=tool):
+                self._tools[call] = tool
+            case CallJudged(call=call, why=why, rule=rule):
+                self._verdicts[call] = why or rule
+            case CallFinished(call=call, outcome=outcome):
+                tool, why = self._tools.pop(call, ""), self._verdicts.pop(call, "")
+                if outcome == "denied":
+                    self.denied.append({"tool_name": tool, "tool_use_id": call, "why": why})
+            case _:
+                pass
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Volatile: of no interest."""
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """What a result says beside its text. Times in seconds; `before` are the totals at the start."""
+
+    ended: TurnEnded
+    elapsed_s: float
+    before: Totals
+    exit_code: int
+    denied: Sequence[Mapping[str, str]]
+
+
+_SUBTYPES = {"done": "success", "step_limit": "error_max_turns", "budget": "error_max_budget_usd"}
+
+
+def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
+    """The `result` object: the last line of stream-json, and the whole of json."""
+    ended, spent = facts.ended, view.totals
+    nano_usd = None
+    if spent.nano_usd is not None and facts.before.nano_usd is not None:
+        nano_usd = spent.nano_usd - facts.before.nano_usd
+    return {
+        "type": "result",
+        "subtype": _SUBTYPES.get(ended.ending, "error_during_execution"),
+        "is_error": ended.ending != "done",
+        "ending": ended.ending,
+        "reason": ended.reason,
+        "code": ended.code,
+        "exit_code": facts.exit_code,
+        "result": final_text(view.messages) if ended.ending == "done" else ended.reason,
+        "session_id": session,
+        "num_turns": ended.steps,
+        "duration_ms": int(facts.elapsed_s * 1000),
+        "total_cost_usd": nano_usd / 1e9 if nano_usd is not None else None,
+        "usage": {
+            "input_tokens": spent.input - spent.cached - (facts.before.input - facts.before.cached),
+            "cache_read_input_tokens": spent.cached - facts.before.cached,
+            "output_tokens": spent.output - facts.before.output,
+            "requests": spent.requests - facts.before.requests,
+        },
+        "permission_denials": facts.denied,
+        "jobs": list(view.jobs),
+        "seq": view.head,
+    }
+
+
+class Output(msgspec.Struct, frozen=True):
+    """Where a run's words go: the result to `out`, and what is for a person to `err`."""
+
+    format: OutputFormat
+    out: Write
+    err: Write
+
+
+class Headless:
+    """Runs turns of one session that nobody watches, and reports them.
+
+    `said` are the words given on the command line. `lines`, when there are any, are stream-json input:
+    a `user` message a line, each a turn of its own, or steering words while a turn is running.
+    """
+
+    def __init__(self, session: Session, output: Output, denials: Denials, clock: Clock) -> None:
+        self._session = session
+        self._output = output
+        self._denials = denials
+        self._clock = clock
+        self._busy = False
+
+    async def run(self, said: str | None) -> ExitCode:
+        """One turn with these words; without any, the interrupted turn is finished."""
+        words = [Words((Text(said),))] if said is not None else []
+        return await self._turn(words)
+
+    async def converse(self, lines: AsyncIterator[str]) -> ExitCode:
+        """A turn for each message of `lines`, until they end."""
+        code = ExitCode.DONE
+        send, receive = anyio.create_memory_object_stream[Words](1000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, lines, send)
+            async for words in receive:
+                code = await self._turn([words])
+                if code is ExitCode.CANCELLED:
+                    tasks.cancel_scope.cancel()
+        return code
+
+    async def _read(self, lines: AsyncIterator[str], send: MemoryObjectSendStream[Words]) -> None:
+        with send:
+            async for line in lines:
+                if not line.strip():
+                    continue
+                words = read_message(line)
+                if self._busy:
+                    self._session.inbox.put(words)
+                else:
+                    await send.send(words)
+
+    async def _turn(self, words: Sequence[Words]) -> ExitCode:
+        session, begun_s = self._session, self._clock.elapsed()
+        before = session.view.totals
+        self._busy = True
+        ended = await interruptible(lambda: session.say(words) if words else session.go_on())
+        self._busy = False
+        if ended is None:
+            ended = session.view.ended
+        if ended is None:
+            return ExitCode.CANCELLED
+        code = exit_code(ended)
+        facts = RunFacts(ended, self._clock.elapsed() - begun_s, before, code, self._denials.denied)
+        self._report(facts)
+        return code
+
+    def _report(self, facts: RunFacts) -> None:
+        view, out = self._session.view, self._output
+        if out.format != "text":
+            out.out(encode(result(view, self._session.id, facts)))
+            return
+        if facts.ended.ending in ("done", "blocked", "unfinished_background"):
+            out.out(final_text(view.messages))
+        if facts.ended.ending != "done":
+            out.err(f"hames: {facts.ended.reason} ({facts.ended.ending}, exit {facts.exit_code})")
+            out.err(f"hames: to go on: hames --resume {self._session.id}")
+
+
+class _Block(msgspec.Struct, frozen=True):
+    type: str
+    text: str = ""
+
+
+class _Said(msgspec.Struct, frozen=True):
+    content: str | list[_Block]
+
+
+class _Line(msgspec.Struct, frozen=True):
+    type: str
+    message: _Said
+    uuid: str | None = None
+
+
+def read_message(line: str) -> Words:
+    """A line of stream-json input. Raises `UsageError` when it is not a user message."""
+    try:
+        read = msgspec.json.decode(line, type=_Line)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"--input-format stream-json: a line is not a user message: {error}") from error
+    content = read.message.content
+    blocks = [_Block("text", content)] if isinstance(content, str) else content
+    unknown = {block.type for block in blocks} - {"text"}
+    if read.type != "user" or unknown:
+        wanted = 'a line must be {"type": "user", "message": {"content": TEXT or text blocks}}'
+        raise UsageError(f"--input-format stream-json: {wanted}")
+    return Words(tuple(Text(block.text) for block in blocks), dedup=read.uuid)
+
+
+def encode(line: object) -> str:
+    """One JSON line."""
+    return msgspec.json.encode(line).decode()
+
+
+def one_line(text: str, most: int) -> str:
+    """`text` on one line of at most `most` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"

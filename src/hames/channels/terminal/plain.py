@@ -1,0 +1,187 @@
+"""A plain conversation in the terminal, line by line."""
+
+from collections.abc import AsyncIterator, Callable
+
+import anyio
+import msgspec
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+
+from hames.core.errors import ExitCode
+from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelReplied, WaitStarted
+from hames.core.ids import CallId
+from hames.core.messages import Text
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Delta, TextDelta, Words
+from hames.loop.approve import describe
+from hames.session.interrupt import interruptible
+from hames.session.session import Session
+
+Write = Callable[[str], None]
+"""Writes text as it is, at once: no line end is added."""
+
+HELP = """\
+Say what is to be done. While it works you may say more: it is heard at the next step.
+Ctrl-C stops the turn and keeps what was done. /exit or Ctrl-D ends.
+"""
+
+
+class _Question(msgspec.Struct, frozen=True):
+    reply: MemoryObjectSendStream[str]
+
+
+class PersonHere:
+    """The `Approver` of a conversation: the next line typed is the answer."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._open: list[_Question] = []
+
+    async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
+        """Put the question; anything but y or yes is no, and its words go to the model."""
+        send, receive = anyio.create_memory_object_stream[str](1)
+        question = _Question(send)
+        self._open.append(question)
+        asked = clean(describe(request.subject, request.arguments))
+        why = f" ({clean(request.why)})" if request.why else ""
+        self._write(f"\nAllow {asked}{why}? [y/N] ")
+        try:
+            with receive, send:
+                line = (await receive.receive()).strip()
+        finally:
+            self._open.remove(question)
+        allowed = line.lower() in ("y", "yes")
+        words = "" if allowed or line.lower() in ("", "n", "no") else line
+        return ApprovalAnswer(allowed=allowed, by="terminal", words=words)
+
+    def answer(self, line: str) -> bool:
+        """Take a line as the answer to the oldest open question; False when none is open."""
+        if not self._open:
+            return False
+        self._open[0].reply.send_nowait(line)
+        return True
+
+
+class Screen:
+    """Shows what the model says as it comes, and each call when it is over."""
+
+    def __init__(self, write: Write) -> None:
+        self._write = write
+        self._calls: dict[CallId, str] = {}
+        self._shown = 0
+        self._in_line = False
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event."""
+        match entry.event:
+            case ModelReplied(message=message):
+                self._rest(message.text)
+                for call in message.calls:
+                    self._calls[call.id] = f"{call.name} {call.arguments}"
+            case CallFinished(call=call, outcome=outcome, parts=parts, elapsed_ms=elapsed_ms):
+                last = parts[-1] if parts else None
+                words = last.text if isinstance(last, Text) and outcome != "ok" else ""
+                self._line(f"  {self._named(call)}: {outcome} ({elapsed_ms} ms) {short(words, 200)}")
+            case CallLost(call=call):
+                self._line(f"  {self._named(call)}: the outcome is not known")
+            case ModelFailed(message=message):
+                self._line(f"  [{message}]")
+            case WaitStarted(reason=reason):
+                self._line(f"  [waiting: {reason}]")
+            case _:
+                pass
+
+    def delta(self, step: int, delta: Delta) -> None:
+        """Text on its way: shown at once, and superseded by the whole reply."""
+        if isinstance(delta, TextDelta):
+            self._write(clean(delta.text))
+            self._shown += len(delta.text)
+            self._in_line = True
+
+    def _rest(self, text: str) -> None:
+        if text and self._shown != len(text):
+            self._line(clean(text))
+        elif self._in_line:
+            self._write("\n")
+        self._shown, self._in_line = 0, False
+
+    def _named(self, call: CallId) -> str:
+        return short(self._calls.pop(call, call), 100)
+
+    def _line(self, text: str) -> None:
+        self._write(f"\n{text}\n" if self._in_line else f"{text}\n")
+        self._in_line = False
+
+
+class Conversation:
+    """Turns of one session, as a person types them."""
+
+    def __init__(self, session: Session, person: PersonHere, write: Write) -> None:
+        self._session = session
+        self._person = person
+        self._write = write
+        self._busy = False
+
+    async def run(self, lines: AsyncIterator[str], first: str | None) -> ExitCode:
+        """Converse until the lines end. `first` are words already given."""
+        send, receive = anyio.create_memory_object_stream[str](1000)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read, lines, send)
+            if self._session.unfinished and first is None:
+                self._write("[going on with the turn that was interrupted]\n")
+                await self._turn(None)
+            elif first is not None:
+                await self._turn(first)
+            await self._turns(receive)
+            tasks.cancel_scope.cancel()
+        return ExitCode.DONE
+
+    async def _turns(self, receive: MemoryObjectReceiveStream[str]) -> None:
+        while True:
+            self._write("\n> ")
+            line = await interruptible(lambda: _next(receive))
+            if not line or line.strip() in ("/exit", "/quit"):
+                self._write(f"\nTo go on: hames --resume {self._session.id}\n")
+                return
+            if line.strip() in ("/help", "?"):
+                self._write(HELP)
+            elif line.strip():
+                await self._turn(line)
+
+    async def _read(self, lines: AsyncIterator[str], send: MemoryObjectSendStream[str]) -> None:
+        with send:
+            async for line in lines:
+                if self._person.answer(line):
+                    continue
+                if self._busy:
+                    self._session.inbox.put(Words((Text(line),)))
+                    self._write("[heard; the agent is told at its next step]\n")
+                else:
+                    await send.send(f"{line}\n")
+
+    async def _turn(self, said: str | None) -> None:
+        session = self._session
+        words = [Words((Text(said.rstrip("\n")),))] if said is not None else []
+        self._busy = True
+        ended = await interruptible(lambda: session.say(words) if words else session.go_on())
+        self._busy = False
+        if ended is None:
+            self._write("\n[stopped; what was done is kept]\n")
+        elif ended.ending != "done":
+            self._write(f"\n[{ended.ending}: {clean(ended.reason)}]\n")
+
+
+async def _next(receive: MemoryObjectReceiveStream[str]) -> str:
+    try:
+        return await receive.receive()
+    except anyio.EndOfStream:
+        return ""
+
+
+def clean(text: str) -> str:
+    """`text` without control characters that a terminal would obey; line ends and tabs stay."""
+    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))
+
+
+def short(text: str, most: int) -> str:
+    """`text` on one clean line of at most `most` characters."""
+    flat = " ".join(clean(text).split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"

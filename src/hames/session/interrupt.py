@@ -1,0 +1,28 @@
+"""SIGINT and SIGTERM as cancellation: what is cancelled is waited for."""
+
+import signal
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import anyio
+
+T = TypeVar("T")
+
+
+async def interruptible(work: Callable[[], Awaitable[T]]) -> T | None:
+    """Do `work`; None when a signal cancelled it. Returns when the work has really ended.
+
+    More signals change nothing: what stops is already stopping.
+    """
+    outcome: list[T] = []
+    async with anyio.create_task_group() as tasks:
+
+        async def watch() -> None:
+            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+                async for _ in received:
+                    tasks.cancel_scope.cancel()
+
+        tasks.start_soon(watch)
+        outcome.append(await work())
+        tasks.cancel_scope.cancel()
+    return outcome[0] if outcome else None
