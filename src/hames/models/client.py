@@ -1,0 +1,211 @@
+"""A small HTTP/1.1 client: one POST at a time on a pooled connection, its answer as it comes. No retry."""
+
+import select
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+
+import anyio
+import msgspec
+from anyio.abc import AnyByteStream, SocketAttribute
+
+from hames.core.errors import ModelError
+from hames.core.ports import Clock
+from hames.models.address import Address, Proxies, Proxy, proxy_for
+from hames.models.dial import Dialer, why
+from hames.models.http1 import BadHttp, ResponseHead, ResponseReader, request_head
+
+IDLE_S = 55.0
+"""A connection unused for longer is not used again: servers and what lies between drop them silently."""
+
+IDLE_MOST = 8
+"""Unused connections kept for one target."""
+
+_JOIN_BYTES = 64 * 1024
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One POST. `chunks` are the body, `size` bytes in all."""
+
+    address: Address
+    headers: Mapping[str, str]
+    chunks: Sequence[bytes | bytearray | memoryview]
+    size: int
+
+
+class Connection:
+    """An open stream to a target. `used_at` is set when a whole response has been read from it."""
+
+    def __init__(self, stream: AnyByteStream, via: Proxy | None) -> None:
+        self.stream = stream
+        self.via = via
+        self.used_at: float | None = None
+
+    def quiet(self) -> bool:
+        """Nothing has come since the last response, the end of the connection included."""
+        poll = select.poll()
+        raw = self.stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
+        poll.register(raw.fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    async def drop(self) -> None:
+        await anyio.aclose_forcefully(self.stream)
+
+
+class Exchange:
+    """A request that was sent, and its response as it comes. Must be closed."""
+
+    def __init__(self, client: "HttpClient", address: Address, connection: Connection) -> None:
+        self._client = client
+        self._address = address
+        self._connection = connection
+        self._reader = ResponseReader()
+
+    @property
+    def head(self) -> ResponseHead | None:
+        """Status and headers, once they have come."""
+        return self._reader.head
+
+    @property
+    def complete(self) -> bool:
+        """The whole response has come."""
+        return self._reader.complete
+
+    async def receive(self, limit_s: float) -> bytes:
+        """The next bytes of the body, maybe none when only other bytes came. Waits at most `limit_s`.
+
+        Raises `ModelError`: `stalled` or `transport`.
+        """
+        data = b""
+        with anyio.move_on_after(limit_s) as scope:
+            try:
+                data = await self._connection.stream.receive()
+            except anyio.EndOfStream:
+                pass
+            except (OSError, anyio.BrokenResourceError) as error:
+                raise self._failed(f"the connection was lost: {why(error)}") from error
+        if scope.cancelled_caught:
+            raise ModelError("stalled", f"{self._address.authority} sent nothing for {limit_s:g} s")
+        try:
+            if data:
+                return self._reader.feed(data)
+            self._reader.end()
+        except BadHttp as error:
+            raise self._failed(str(error)) from error
+        return b""
+
+    async def close(self) -> None:
+        """Keep the connection for the next request if it can serve one, else drop it."""
+        if self._reader.reusable:
+            self._client.keep(self._address, self._connection)
+        else:
+            await self._connection.drop()
+
+    def _failed(self, reason: str) -> ModelError:
+        return ModelError("transport", f"{self._address.authority}: {reason}")
+
+
+class HttpClient:
+    """Sends POST requests and keeps connections open between them.
+
+    A request is sent once. Only where a kept connection turns out to be closed before the last bytes of
+    the request were handed over is it replaced, silently and once: the server cannot have acted on it.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        proxies: Proxies | None = None,
+        connect_s: float = 20.0,
+        write_s: float = 60.0,
+        make_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+    ) -> None:
+        self._clock = clock
+        self._proxies = proxies or Proxies()
+        self._write_s = write_s
+        self._dialer = Dialer(connect_s, make_tls)
+        self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+
+    async def post(self, request: Request) -> Exchange:
+        """Send a request; its response is read from the `Exchange`. Raises `ModelError`."""
+        address = request.address
+        connection = await self._kept(address)
+        if connection is None or not await self._send(connection, request):
+            via = proxy_for(address, self._proxies)
+            connection = Connection(await self._dialer.dial(address, via), via)
+            # A server may answer and close before it has read all: what came of it is read.
+            await self._send(connection, request)
+        return Exchange(self, address, connection)
+
+    def keep(self, address: Address, connection: Connection) -> None:
+        """Take a connection back whose response was read to its end."""
+        connection.used_at = self._clock.elapsed()
+        self._idle.setdefault(_target(address), []).append(connection)
+
+    async def close(self) -> None:
+        """Close what is kept open."""
+        for connections in self._idle.values():
+            for connection in connections:
+                await connection.drop()
+        self._idle.clear()
+
+    async def _kept(self, address: Address) -> Connection | None:
+        idle = self._idle.get(_target(address), [])
+        oldest = self._clock.elapsed() - IDLE_S
+        found = None
+        while idle and found is None:
+            connection = idle.pop()
+            if connection.used_at is not None and connection.used_at >= oldest and connection.quiet():
+                found = connection
+            else:
+                await connection.drop()
+        while len(idle) > IDLE_MOST:
+            await idle.pop(0).drop()
+        return found
+
+    async def _send(self, connection: Connection, request: Request) -> bool:
+        """False when the connection was gone before the last bytes were handed over."""
+        pieces = _pieces(connection.via, request)
+        sent = 0
+        try:
+            with anyio.move_on_after(self._write_s) as scope, suppress(OSError, anyio.BrokenResourceError):
+                for piece in pieces:
+                    await connection.stream.send(piece)
+                    sent += 1
+        except BaseException:
+            await connection.drop()
+            raise
+        if scope.cancelled_caught:
+            await connection.drop()
+            raise ModelError(
+                "stalled", f"{request.address.authority} did not take the request in {self._write_s:g} s"
+            )
+        if sent < len(pieces) - 1 and connection.used_at is not None:
+            await connection.drop()
+            return False
+        return True
+
+
+def _target(address: Address) -> tuple[str, str, int]:
+    return address.scheme, address.host, address.port
+
+
+def _pieces(via: Proxy | None, request: Request) -> list[bytes]:
+    """Head and body as they are written: small parts together, large `bytes` without a copy."""
+    address = request.address
+    headers = {"Host": address.authority, **request.headers, "Content-Length": str(request.size)}
+    target = address.target
+    if via is not None and not address.secure:
+        headers.update(via.headers)
+        target = address.absolute
+    try:
+        pieces: list[bytes] = [request_head("POST", target, headers)]
+    except BadHttp as error:
+        raise ModelError("rejected", f"the request cannot be sent: {error}") from error
+    for chunk in request.chunks:
+        if len(pieces[-1]) + len(chunk) <= _JOIN_BYTES:
+            pieces[-1] = b"".join((pieces[-1], chunk))
+        else:
+            pieces.append(bytes(chunk))
+    return pieces
