@@ -1,0 +1,168 @@
+"""Sessions for the eye and for programs: lists, one session told in lines, and exports."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from hames.core.errors import SessionMissing
+from hames.core.events import (
+    CallFinished,
+    CallIntended,
+    CallJudged,
+    CallLost,
+    Entry,
+    JobFinished,
+    JobStarted,
+    ModelFailed,
+    ModelReplied,
+    RequestSent,
+    SessionOpened,
+    SettingsPinned,
+    TurnEnded,
+    UserSpoke,
+)
+from hames.core.ids import SessionId
+from hames.core.messages import plain
+from hames.core.ports import SessionRow
+
+INDENT = " " * 9
+
+
+def find_session(rows: Sequence[SessionRow], wanted: str) -> SessionId:
+    """The session of this id, or the only one whose id starts so. Raises `SessionMissing`."""
+    exact = [row.session for row in rows if row.session == wanted]
+    found = exact or [row.session for row in rows if row.session.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise SessionMissing(f"{len(found)} sessions start with {wanted}: give more of the id")
+    raise SessionMissing(f"there is no session {wanted}: `hames sessions list` shows those there are")
+
+
+def latest_in(rows: Sequence[SessionRow], workspace: str) -> SessionId:
+    """The session of this workspace that changed last. Raises `SessionMissing`."""
+    for row in rows:
+        if row.workspace == workspace:
+            return row.session
+    raise SessionMissing(f"there is no session of {workspace} to continue: start one with `hames -p`")
+
+
+def table(rows: Sequence[SessionRow]) -> Iterator[str]:
+    """A line for each session, after a heading."""
+    if not rows:
+        yield "no sessions yet"
+        return
+    yield f"{'session':26}  {'changed (UTC)':16}  {'events':>6}  {'size':>8}  {'ended':12}  what"
+    for row in rows:
+        yield (
+            f"{row.session:26}  {moment(row.changed_ms):16}  {row.events:6}  {size(row.bytes):>8}  "
+            f"{row.ending[:12]:12}  {clean(row.title)} ({clean(row.workspace)})"
+        )
+
+
+def story(entries: Sequence[Entry], *, whole: bool = False) -> Iterator[str]:
+    """A session told in lines, each event with its number; `whole` gives results in full."""
+    for entry in entries:
+        for index, line in enumerate(_tell(entry, whole=whole)):
+            yield f"{entry.seq:6}   {line}" if index == 0 else f"{INDENT}{line}"
+
+
+def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
+    match entry.event:
+        case SessionOpened() as opened:
+            yield f"opened {moment(entry.at_ms)} UTC in {clean(opened.workspace)} by hames {opened.hames}"
+        case SettingsPinned() as pinned:
+            yield f"model {pinned.provider}/{pinned.model}, sandbox {pinned.sandbox}, mode {pinned.mode}"
+        case UserSpoke(parts=parts, source=source):
+            yield from _block(f"{source}:", plain(parts), whole=whole)
+        case RequestSent() | ModelReplied() | ModelFailed() as event:
+            yield from _model(event, whole=whole)
+        case CallIntended() | CallJudged() | CallFinished() | CallLost() as event:
+            yield from _call(event, whole=whole)
+        case JobStarted() as job:
+            yield f"job {job.job} started: {clean(job.command)}"
+        case JobFinished() as job:
+            yield from _block(f"job {job.job}:", job.told, whole=whole)
+        case TurnEnded() as ended:
+            yield f"turn {ended.turn} ended: {ended.ending}, {ended.steps} steps. {clean(ended.reason)}"
+        case None:
+            yield "(an event of a newer hames)"
+        case other:
+            yield f"{type(other).__name__} {clean(msgspec.json.encode(other).decode())}"
+
+
+def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:
+    match event:
+        case RequestSent():
+            yield f"request: step {event.step}, attempt {event.attempt}, {event.size} bytes"
+        case ModelReplied():
+            yield from _reply(event, whole=whole)
+        case ModelFailed():
+            yield f"attempt {event.attempt} failed: {event.kind}: {clean(event.message)}"
+
+
+def _reply(reply: ModelReplied, *, whole: bool) -> Iterator[str]:
+    used = f"{reply.usage.input} in ({reply.usage.cached} cached), {reply.usage.output} out"
+    yield f"reply: {reply.model}, {used}, {reply.total_ms} ms"
+    if reply.message.text:
+        yield from _block("  says:", reply.message.text, whole=whole)
+    for call in reply.message.calls:
+        yield from _block(f"  calls {call.id}:", f"{call.name} {call.arguments}", whole=whole)
+
+
+def _call(event: CallIntended | CallJudged | CallFinished | CallLost, *, whole: bool) -> Iterator[str]:
+    match event:
+        case CallIntended():
+            yield f"call {event.call}: {event.tool}, {event.effect}"
+        case CallJudged():
+            yield f"call {event.call}: {event.verdict} by {event.rule} {clean(event.why)}".rstrip()
+        case CallFinished():
+            heading = f"call {event.call}: {event.outcome}, {event.elapsed_ms} ms"
+            yield from _block(heading, plain(event.parts), whole=whole)
+        case CallLost():
+            yield from _block(f"call {event.call}: outcome not known", plain(event.parts), whole=whole)
+
+
+def _block(heading: str, text: str, *, whole: bool) -> Iterator[str]:
+    lines = [clean(line) for line in text.splitlines()]
+    shown = lines if whole else [line[:160] for line in lines[:6]]
+    yield f"{heading} {shown[0]}" if len(lines) == 1 else heading
+    if len(lines) > 1:
+        yield from (f"  {line}" for line in shown)
+    if len(shown) < len(lines):
+        yield f"  ... {len(lines) - len(shown)} lines more (--whole)"
+
+
+def export_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    """Every durable event as a JSON line."""
+    for entry in entries:
+        yield msgspec.json.encode(entry).decode()
+
+
+def rows_json(rows: Sequence[SessionRow]) -> Iterator[str]:
+    """Every session as a JSON line."""
+    for row in rows:
+        yield msgspec.json.encode(row).decode()
+
+
+def moment(at_ms: int) -> str:
+    """A wall-clock time, for the eye."""
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def size(count: int) -> str:
+    """So many bytes, for the eye."""
+    if count < 1000:
+        return f"{count} B"
+    scaled = float(count)
+    for unit in ("kB", "MB", "GB"):
+        scaled /= 1000
+        if scaled < 1000:
+            return f"{scaled:.1f} {unit}"
+    return f"{scaled / 1000:.1f} TB"
+
+
+def clean(text: str) -> str:
+    """`text` without control characters that a terminal would obey."""
+    return "".join(c if c == "\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else " " for c in text)
