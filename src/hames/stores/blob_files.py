@@ -1,0 +1,146 @@
+"""Big payloads as files, named by their content: `ab/abcdef...` below one directory."""
+
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from itertools import count
+
+from hames.core.errors import DamagedLog
+from hames.core.ids import BlobId
+from hames.stores.database import make_directory, sync, sync_directory
+
+_CHUNK = 1024 * 1024
+
+
+class BlobFiles:
+    """A file is there whole or not at all, and durable before `put` or `take` return.
+
+    These block: call them in a thread. They raise `OSError`, and `DamagedLog` for a blob that
+    is not there.
+    """
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._names = count()
+
+    def put(self, blob: BlobId, data: bytes) -> None:
+        """Keep `data` under its content address."""
+        place = self._place(blob)
+        if not _is_there(place, len(data)):
+            self._make(place, (data,))
+        # Also when it was there: whoever renamed it may not have come to this line.
+        sync_directory(os.path.dirname(place))
+
+    def take(self, path: str, blob: BlobId, size: int) -> None:
+        """Move the file at `path`, whose content has the address `blob`, in here."""
+        place = self._place(blob)
+        if _is_there(place, size):
+            os.unlink(path)
+        else:
+            self._move(path, place)
+        sync_directory(os.path.dirname(place))
+
+    def slice(self, blob: BlobId, start: int, limit: int) -> bytes:
+        """At most `limit` bytes from `start`."""
+        try:
+            file = os.open(self._name(blob), os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise _missing(blob) from error
+        try:
+            parts: list[bytes] = []
+            while limit > 0 and (part := os.pread(file, min(limit, _CHUNK), start)):
+                parts.append(part)
+                start += len(part)
+                limit -= len(part)
+            return b"".join(parts)
+        finally:
+            os.close(file)
+
+    def size(self, blob: BlobId) -> int:
+        try:
+            return os.stat(self._name(blob)).st_size
+        except FileNotFoundError as error:
+            raise _missing(blob) from error
+
+    def _name(self, blob: BlobId) -> str:
+        return os.path.join(self._directory, blob[:2], blob)
+
+    def _place(self, blob: BlobId) -> str:
+        place = self._name(blob)
+        make_directory(os.path.dirname(place))
+        return place
+
+    def _move(self, path: str, place: str) -> None:
+        file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(file, 0o600)
+            sync(file)
+            os.rename(path, place)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._make(place, _chunks(file))
+            os.unlink(path)
+        finally:
+            os.close(file)
+
+    def _make(self, place: str, parts: Iterable[bytes]) -> None:
+        fresh, file = self._fresh()
+        try:
+            for part in parts:
+                _write_all(file, part)
+            sync(file)
+            os.rename(fresh, place)
+        except BaseException:
+            os.unlink(fresh)
+            raise
+        finally:
+            os.close(file)
+
+    def _fresh(self) -> tuple[str, int]:
+        while True:
+            name = os.path.join(self._directory, f"new.{os.getpid()}.{next(self._names)}")
+            try:
+                return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                # Left by a process that died and had the same number.
+                continue
+
+
+def address(path: str) -> tuple[BlobId, int]:
+    """The content address and the size of a regular file, read in pieces."""
+    digest = sha256()
+    size = 0
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        for chunk in _chunks(file):
+            digest.update(chunk)
+            size += len(chunk)
+    finally:
+        os.close(file)
+    return BlobId(digest.hexdigest()), size
+
+
+def _chunks(file: int) -> Iterator[bytes]:
+    start = 0
+    while chunk := os.pread(file, _CHUNK, start):
+        yield chunk
+        start += len(chunk)
+
+
+def _missing(blob: BlobId) -> DamagedLog:
+    return DamagedLog(f"blob {blob} is missing")
+
+
+def _is_there(place: str, size: int) -> bool:
+    try:
+        return os.stat(place).st_size == size
+    except FileNotFoundError:
+        return False
+
+
+def _write_all(file: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(file, view) :]

@@ -1,0 +1,242 @@
+"""The SQLite file: made whole or not at all, opened for safe commits, its errors put into words."""
+
+import errno
+import fcntl
+import os
+import sqlite3
+import sys
+
+from hames.core.errors import DamagedLog, NewerLog, StoreError, StoreFull
+
+SCHEMA = 1
+"""The layout of the tables. Raised when they change."""
+
+_APPLICATION = 0x68616D65
+"""Marks a SQLite file as ours."""
+
+_BUSY_S = 10.0
+_WAL_KEPT_BYTES = 16 * 1024 * 1024
+
+# The types are understood by SQLite and PostgreSQL alike.
+_TABLES = """
+CREATE TABLE session (
+    id TEXT PRIMARY KEY,
+    epoch BIGINT NOT NULL,
+    head BIGINT NOT NULL,
+    head_hash TEXT NOT NULL,
+    opened_ms BIGINT NOT NULL,
+    changed_ms BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    workspace TEXT NOT NULL,
+    title TEXT NOT NULL,
+    ending TEXT NOT NULL
+);
+CREATE TABLE event (
+    session TEXT NOT NULL,
+    seq BIGINT NOT NULL,
+    epoch BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    type TEXT NOT NULL,
+    v INTEGER NOT NULL,
+    ignorable INTEGER NOT NULL,
+    data BYTEA NOT NULL,
+    hash TEXT NOT NULL,
+    PRIMARY KEY (session, seq)
+);
+CREATE TABLE blob (
+    sha256 TEXT PRIMARY KEY,
+    size BIGINT NOT NULL,
+    data BYTEA
+);
+"""
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def open_database(directory: str) -> sqlite3.Connection:
+    """A connection to `log.db` in `directory`, which is made, private to its owner, if it is not there.
+
+    Raises `NewerLog`, `StoreFull` or `StoreError`.
+    """
+    path = os.path.join(directory, "log.db")
+    try:
+        make_directory(directory)
+        if not os.path.exists(path):
+            _create(directory, path)
+        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    except OSError as error:
+        raise file_error(error, directory) from error
+    except sqlite3.Error as error:
+        raise database_error(error, directory) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise database_error(error, directory) from error
+    except StoreError:
+        connection.close()
+        raise
+    return connection
+
+
+def _create(directory: str, path: str) -> None:
+    # Made under another name, synced, then renamed: nobody ever sees half a schema. The lock on the
+    # directory guards that only one process does so.
+    lock = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.path.exists(path):
+            return
+        fresh = path + ".new"
+        for leftover in (fresh, fresh + "-wal", fresh + "-shm"):
+            if os.path.exists(leftover):
+                os.unlink(leftover)
+        file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        connection = sqlite3.connect(fresh, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(
+                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; "
+                f"PRAGMA user_version = {SCHEMA}; COMMIT"
+            )
+        finally:
+            # Closing moves everything from the WAL into the file.
+            connection.close()
+        try:
+            sync(file)
+        finally:
+            os.close(file)
+        os.rename(fresh, path)
+        sync(lock)
+    finally:
+        os.close(lock)
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    application = _number(connection, "PRAGMA application_id")
+    version = _number(connection, "PRAGMA user_version")
+    if application != _APPLICATION:
+        raise StoreError(
+            f"{path} is a database, but not a log of hames: move it away, or set another directory"
+        )
+    if version > SCHEMA:
+        raise NewerLog(
+            f"{path} was written by a newer hames (layout {version}, this one reads up to {SCHEMA}): "
+            "upgrade hames"
+        )
+    for setting in (
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "fullfsync = ON",
+        "checkpoint_fullfsync = ON",
+        "temp_store = MEMORY",
+        f"journal_size_limit = {_WAL_KEPT_BYTES}",
+    ):
+        connection.execute(f"PRAGMA {setting}").close()
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int:
+    return int(connection.execute(query).fetchone()[0])
+
+
+def make_directory(directory: str) -> None:
+    """Make `directory` and what is missing above it, durably, for its owner alone."""
+    if os.path.isdir(directory):
+        return
+    above = os.path.dirname(os.path.abspath(directory))
+    make_directory(above)
+    try:
+        os.mkdir(directory, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(directory):
+            raise
+    sync_directory(above)
+
+
+def sync_directory(directory: str) -> None:
+    """Make durable which names are in `directory`."""
+    file = os.open(directory, os.O_RDONLY)
+    try:
+        sync(file)
+    finally:
+        os.close(file)
+
+
+def sync(file: int) -> None:
+    """Make a file durable, on macOS also through the drive's own cache."""
+    if sys.platform == "darwin":
+        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
+    else:
+        os.fsync(file)
+
+
+def database_error(error: sqlite3.Error, directory: str) -> StoreError:
+    """What a failure of SQLite means for the person."""
+    # Errors of the Python module itself carry no code.
+    code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
+    path = os.path.join(directory, "log.db")
+    match code:
+        case sqlite3.SQLITE_FULL:
+            return _full(directory)
+        case sqlite3.SQLITE_IOERR:
+            # SQLite does not say which error of the system it met, so meet it again.
+            trouble = _try_to_write(directory)
+            if trouble is not None:
+                return file_error(trouble, directory)
+            return StoreError(f"the disk failed under {path}: {error}")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreError(
+                f"{path} was locked by another process for over {_BUSY_S:.0f} s: "
+                f"find it with `fuser {path}` and let it finish, or end it"
+            )
+        case sqlite3.SQLITE_NOTADB:
+            return StoreError(f"{path} is not a log of hames: move it away, or set another directory")
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_CONSTRAINT:
+            return DamagedLog(f"{path} is damaged: {error}; keep a copy before anything else")
+        case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
+            return StoreError(
+                f"cannot write {path}: {error}; make the directory writable, or set another one"
+            )
+        case _:
+            return StoreError(f"{path}: {error}")
+
+
+def file_error(error: OSError, directory: str) -> StoreError:
+    """What a failure of the system means for the person."""
+    if error.errno in _FULL:
+        return _full(directory)
+    path = str(error.filename or directory)
+    reason = error.strerror or str(error)
+    if error.errno in _REFUSED:
+        return StoreError(
+            f"cannot write {path}: {reason}; make {directory} writable, or set another directory"
+        )
+    return StoreError(f"cannot use {path}: {reason}")
+
+
+def _full(directory: str) -> StoreFull:
+    return StoreFull(
+        f"no space is left for the log in {directory}: free some, then go on. "
+        "Nothing that was acknowledged is lost"
+    )
+
+
+def _try_to_write(directory: str) -> OSError | None:
+    probe = os.path.join(directory, f"probe.{os.getpid()}")
+    try:
+        sizes = [os.stat(os.path.join(directory, name)).st_size for name in ("log.db", "log.db-wal")]
+        file = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    except OSError as error:
+        return error
+    try:
+        # As far out as the log's own files reach, to meet a limit on the size of files as well.
+        os.pwrite(file, bytes(256 * 1024), max(sizes))
+        sync(file)
+    except OSError as error:
+        return error
+    finally:
+        os.close(file)
+        os.unlink(probe)
+    return None

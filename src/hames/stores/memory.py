@@ -1,0 +1,112 @@
+"""A store that lives as long as its process: for tests, and for runs that leave nothing behind."""
+
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from hames.core.errors import DamagedLog, SessionMissing, StoreError
+from hames.core.events import AnyEvent, Entry
+from hames.core.ids import BlobId, SessionId, blob_id
+from hames.core.ports import Claim, Clock, SessionRow
+from hames.stores import rows
+
+
+class _Session:
+    """A session's rows, and what a list shows of it."""
+
+    __slots__ = ("epoch", "listed", "rows")
+
+    def __init__(self, session: SessionId, now_ms: int) -> None:
+        self.epoch = 0
+        self.rows: list[rows.Row] = []
+        self.listed = SessionRow(session, "", now_ms, now_ms, 0, 0, "", "open")
+
+
+class MemoryStore:
+    """Implements `Store` and `Blobs`. Nothing is durable."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sessions: dict[SessionId, _Session] = {}
+        self._blobs: dict[BlobId, bytes] = {}
+
+    async def claim(self, session: SessionId) -> Claim:
+        kept = self._sessions.get(session)
+        if kept is None:
+            kept = self._sessions[session] = _Session(session, self._now_ms())
+        kept.epoch += 1
+        return Claim(session, kept.epoch, len(kept.rows))
+
+    async def append(
+        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+    ) -> tuple[Claim, tuple[Entry, ...]]:
+        made = rows.drafts(events)
+        kept = self._sessions.get(claim.session)
+        if kept is None:
+            raise rows.fenced(claim, None)
+        if (kept.epoch, len(kept.rows)) != (claim.epoch, claim.head):
+            raise rows.fenced(claim, (kept.epoch, len(kept.rows)))
+        at_ms = self._now_ms()
+        added = rows.chained(claim, at_ms, _tip(kept.rows), made)
+        changed = rows.summary(made)
+        size = changed.bytes
+        for data in blobs:
+            blob = blob_id(data)
+            size += 0 if blob in self._blobs else len(data)
+            self._blobs[blob] = data
+        kept.rows.extend(added)
+        listed = kept.listed
+        kept.listed = msgspec.structs.replace(
+            listed,
+            workspace=listed.workspace if changed.workspace is None else changed.workspace,
+            changed_ms=at_ms,
+            events=len(kept.rows),
+            bytes=listed.bytes + size,
+            title=listed.title or changed.title or "",
+            ending=changed.ending or listed.ending,
+        )
+        entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, made, strict=True))
+        return Claim(claim.session, claim.epoch, len(kept.rows)), entries
+
+    async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
+        kept = self._sessions.get(session)
+        if kept is None:
+            raise SessionMissing(f"there is no session {session}")
+        after = max(after, 0)
+        previous, found = _tip(kept.rows[:after]), kept.rows[after:]
+        return rows.entries(rows.Stretch(session, after, previous, found, len(kept.rows), _tip(kept.rows)))
+
+    async def sessions(self) -> Sequence[SessionRow]:
+        listed = (kept.listed for kept in self._sessions.values() if kept.rows)
+        return sorted(listed, key=lambda row: (row.changed_ms, row.session), reverse=True)
+
+    async def get(self, blob: BlobId, start: int = 0, limit: int | None = None) -> bytes:
+        end = None if limit is None else max(start, 0) + max(limit, 0)
+        return self._kept(blob)[max(start, 0) : end]
+
+    async def size(self, blob: BlobId) -> int:
+        return len(self._kept(blob))
+
+    async def keep_file(self, path: str) -> BlobId:
+        try:
+            with open(path, "rb") as file:  # noqa: ASYNC230  small things only: this store has no threads
+                data = file.read()
+            os.unlink(path)
+        except OSError as error:
+            raise StoreError(f"cannot use {path}: {error.strerror}") from error
+        blob = blob_id(data)
+        self._blobs[blob] = data
+        return blob
+
+    def _kept(self, blob: BlobId) -> bytes:
+        if blob not in self._blobs:
+            raise DamagedLog(f"blob {blob} is missing")
+        return self._blobs[blob]
+
+    def _now_ms(self) -> int:
+        return int(self._clock.now() * 1000)
+
+
+def _tip(found: Sequence[rows.Row]) -> str:
+    return found[-1].hash if found else rows.GENESIS
