@@ -8,7 +8,7 @@ import msgspec
 from hames.core.events import RequestSent
 from hames.core.ids import BlobId, blob_id
 from hames.core.messages import Image, Message, ToolMessage, UserMessage
-from hames.core.ports import AskOptions, Body, Pinned, Wire
+from hames.core.ports import AskOptions, Body, BodyWire, Pinned
 
 
 class Assembled(msgspec.Struct, frozen=True):
@@ -30,7 +30,7 @@ class Assembler:
     `assemble` is that of the new messages and of one copy, however long the session is.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, wire: BodyWire) -> None:
         self._wire = wire
         self._prefix = bytearray()
         self._digest = sha256()

@@ -211,11 +211,13 @@ class ReplyReader(Protocol):
         ...
 
 
-class Wire(Protocol):
-    """One provider protocol as pure translation.
+class BodyWire(Protocol):
+    """The half of a wire that makes bodies.
 
-    A body is `head + piece(m1) + b"," + piece(m2) + ... + tail`: the comma is the assembler's. Same
-    input, same bytes, for ever.
+    A body is `head + piece(m1) + b"," + piece(m2) + ... + tail`, with one message at least. The comma
+    between two pieces is the assembler's; whatever must stand before the first piece ends the head
+    (after a system message that is an element of the same list: a comma). Same input, same bytes, for
+    ever. `images` must hold the bytes of each picture, unless the model cannot see.
     """
 
     def head(self, pinned: Pinned) -> bytes: ...
@@ -223,6 +225,10 @@ class Wire(Protocol):
     def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes: ...
 
     def tail(self, options: AskOptions) -> bytes: ...
+
+
+class Wire(BodyWire, Protocol):
+    """One provider protocol as pure translation: bodies one way, streamed replies the other."""
 
     def reader(self) -> ReplyReader: ...
 

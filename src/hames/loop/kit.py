@@ -12,6 +12,7 @@ from hames.core.ports import (
     Approver,
     AskOptions,
     Blobs,
+    BodyWire,
     Chance,
     Clock,
     Inbox,
@@ -21,7 +22,6 @@ from hames.core.ports import (
     Model,
     Policy,
     Tools,
-    Wire,
 )
 from hames.core.profiles import ModelProfile
 
@@ -42,7 +42,7 @@ class Answerer(msgspec.Struct, frozen=True):
     """
 
     model: Model
-    wire: Wire
+    wire: BodyWire
     profile: ModelProfile
     price: Callable[[Usage, float], int | None]
     options: AskOptions = AskOptions()

@@ -1,0 +1,104 @@
+from hashlib import sha256
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hames.context.assemble import Assembled, Assembler, body_blobs, images_in, request_event
+from hames.core.events import RequestSent
+from hames.core.ids import BlobId, blob_id, call_id
+from hames.core.messages import AssistantMessage, Image, Message, Text, ToolMessage, UserMessage
+from hames.core.ports import AskOptions, Pinned
+from hames.testing.plain_wire import PlainWire
+
+PINNED = Pinned(model="m", system="be good", tools=msgspec.Raw(b"[]"))
+OPTIONS = AskOptions()
+
+
+def user(text: str) -> Message:
+    return UserMessage((Text(text),))
+
+
+def joined(assembled: Assembled) -> bytes:
+    return b"".join(bytes(chunk) for chunk in assembled.body.chunks)
+
+
+def fresh() -> Assembler:
+    assembler = Assembler(PlainWire())
+    assembler.begin(PINNED)
+    return assembler
+
+
+def test_the_hash_and_size_are_of_the_bytes() -> None:
+    assembled = fresh().assemble([user("a")], OPTIONS, {})
+    body = joined(assembled)
+    assert assembled.body.sha256 == sha256(body).hexdigest()
+    assert assembled.body.size == len(body)
+    assert msgspec.json.decode(body)["messages"][0][0]["parts"][0]["text"] == "a"
+
+
+def test_a_body_extends_the_one_before_up_to_the_end_of_its_last_message() -> None:
+    assembler = fresh()
+    messages = [user("a")]
+    first = joined(assembler.assemble(messages, OPTIONS, {}))
+    assembler.sent(7)
+    messages.append(AssistantMessage("b"))
+    second = assembler.assemble(messages, AskOptions(max_tokens=5), {})
+    end = len(first) - len(PlainWire().tail(OPTIONS))
+    assert joined(second)[:end] == first[:end]
+    assert second.extends == 7
+    assert len(second.added) == 1
+    assert assembler.encoded == 2
+
+
+def test_assembled_again_the_same_messages_give_the_same_bytes_and_add_nothing() -> None:
+    assembler = fresh()
+    first = assembler.assemble([user("a")], OPTIONS, {})
+    assembler.sent(3)
+    second = assembler.assemble([user("a")], OPTIONS, {})
+    assert joined(first) == joined(second)
+    assert (second.added, second.blobs, second.extends) == ((), (), 3)
+
+
+def test_a_new_segment_extends_nothing() -> None:
+    assembler = fresh()
+    assembler.assemble([user("a")], OPTIONS, {})
+    assembler.sent(3)
+    assembler.begin(PINNED)
+    again = assembler.assemble([user("a")], OPTIONS, {})
+    assert again.extends is None
+    assert len(again.added) == 1
+
+
+def test_pictures_are_given_to_the_wire() -> None:
+    blob = blob_id(b"png")
+    message = UserMessage((Image("image/png", blob),))
+    assembled = fresh().assemble([message], OPTIONS, {blob: b"png"})
+    assert msgspec.json.decode(joined(assembled))["messages"][0][1] == {blob: 3}
+    seen = ToolMessage(call_id(1, 0), "w", (Image("image/png", blob), Text("x")))
+    assert images_in([message, AssistantMessage("b"), seen]) == (blob, blob)
+
+
+@given(st.lists(st.tuples(st.lists(st.text(max_size=20), min_size=1, max_size=4), st.booleans()), max_size=6))
+def test_every_request_can_be_rebuilt_from_the_log_also_after_a_restart(
+    steps: list[tuple[list[str], bool]],
+) -> None:
+    assembler = fresh()
+    messages: list[Message] = []
+    requests: dict[int, RequestSent] = {}
+    blobs: dict[BlobId, bytes] = {}
+    bodies: dict[int, bytes] = {}
+    for seq, (texts, restart) in enumerate(steps, start=1):
+        messages.extend(user(text) for text in texts)
+        assembled = assembler.assemble(messages, OPTIONS, {})
+        requests[seq] = request_event(assembled, step=seq, attempt=1, segment=1)
+        blobs.update((blob_id(data), data) for data in assembled.blobs)
+        bodies[seq] = joined(assembled)
+        assembler.sent(seq)
+        if restart:
+            head, *pieces = [blobs[blob] for blob in body_blobs(requests, seq)[:-1]]
+            assembler = Assembler(PlainWire())
+            assembler.restore(head, pieces, seq)
+    for seq, body in bodies.items():
+        assert b"".join(blobs[blob] for blob in body_blobs(requests, seq)) == body
+        assert requests[seq].sha256 == sha256(body).hexdigest()
