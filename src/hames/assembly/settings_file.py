@@ -1,0 +1,150 @@
+"""What one source of settings may say, and how a settings file is read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, cast, get_args
+
+import msgspec
+from msgspec import Meta
+
+from hames.core.errors import ConfigError
+from hames.core.nearest import hint
+from hames.core.profiles import WireName
+
+SandboxName = Literal["bubblewrap", "none"]
+
+_SHOWN: dict[str, tuple[str, ...]] = {"wire": get_args(WireName), "sandbox": get_args(SandboxName)}
+"""Keys that take one of a few words."""
+
+
+class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Permission rules, `Tool` or `Tool(specifier)`. Deny beats ask beats allow."""
+
+    allow: Annotated[tuple[str, ...], Meta(description="Calls that run without a question.")] = ()
+    ask: Annotated[tuple[str, ...], Meta(description="Calls that a person is asked about.")] = ()
+    deny: Annotated[tuple[str, ...], Meta(description="Calls that are refused.")] = ()
+
+
+class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The settings of one source. What is None is not said."""
+
+    model: Annotated[
+        str | None,
+        Meta(description="`PROVIDER/MODEL`, a provider for its default model, or a model's name."),
+    ] = None
+    base_url: Annotated[
+        str | None,
+        Meta(description="URL of the endpoint. Brings its own `wire` and `api_key_env`."),
+    ] = None
+    wire: Annotated[WireName | None, Meta(description="Protocol that the endpoint speaks.")] = None
+    api_key_env: Annotated[
+        str | None, Meta(description="Name of the environment variable that holds the key.")
+    ] = None
+    window: Annotated[
+        Annotated[int, Meta(ge=1024)] | None, Meta(description="Context window of the model, in tokens.")
+    ] = None
+    max_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Most tokens of one reply.")
+    ] = None
+    effort: Annotated[
+        str | None, Meta(description="How hard the model is to think, in the provider's words.")
+    ] = None
+    sandbox: Annotated[
+        SandboxName | None, Meta(description="Boundary around commands. `none` only as a flag.")
+    ] = None
+    permission_mode: Annotated[str | None, Meta(description="`plan`, `ask`, `accept_edits` or `auto`.")] = (
+        None
+    )
+    permissions: Annotated[Permissions | None, Meta(description="Permission rules.")] = None
+    max_steps: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="Most model requests of one turn.")
+    ] = None
+    max_budget_usd: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Most US dollars of one session.")
+    ] = None
+    wait_jobs_s: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Seconds that a headless run waits for background commands."),
+    ] = None
+    add_dirs: Annotated[
+        tuple[str, ...] | None, Meta(description="Further directories that may be written.")
+    ] = None
+    append_system_prompt: Annotated[str | None, Meta(description="Text that follows the system prompt.")] = (
+        None
+    )
+    proxy: Annotated[
+        str | None,
+        Meta(description="URL of a proxy for requests to the model; else `HTTPS_PROXY` and `HTTP_PROXY`."),
+    ] = None
+    no_proxy: Annotated[
+        tuple[str, ...] | None, Meta(description="Hosts reached without a proxy; else `NO_PROXY`.")
+    ] = None
+
+
+def read_choices(path: str, refused: Sequence[str] = ()) -> Choices | None:
+    """The settings in the TOML file at `path`; None when there is no such file.
+
+    Raises `ConfigError`, also for a key that is `refused` to this file.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({error.strerror}); make it readable, or move it away"
+        ) from error
+    raw = _parse(data, path)
+    for key in raw:
+        if key in refused:
+            raise ConfigError(f'{path}: a project may not set "{key}"; move it to your own settings')
+    return decode(raw, path)
+
+
+def _parse(data: bytes, path: str) -> dict[str, object]:
+    import tomllib
+
+    try:
+        return tomllib.loads(data.decode())
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"{path}, line {line}: not UTF-8 text; save the file as UTF-8") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}; correct that line, or remove it") from error
+
+
+def decode(raw: Mapping[str, object], where: str) -> Choices:
+    """Choices from decoded TOML. Raises `ConfigError` that names the key, what it takes, what it got."""
+    _check_keys(raw, Choices.__struct_fields__, "", where)
+    permissions = raw.get("permissions")
+    if isinstance(permissions, dict):
+        table = cast(Mapping[str, object], permissions)
+        _check_keys(table, Permissions.__struct_fields__, "permissions.", where)
+    try:
+        return msgspec.convert(raw, Choices)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(str(error))}") from error
+
+
+def _explain(error: str) -> str:
+    """The decoder's words about a value, as words for a person."""
+    problem, _, place = error.partition(" - at `$.")
+    key = place.rstrip("`")
+    enum = _SHOWN.get(key)
+    if enum:
+        return f'"{key}" is one of {", ".join(enum)}'
+    for word, plain in (("`", ""), (" | null", ""), ("object", "table"), ("Expected", "expected")):
+        problem = problem.replace(word, plain)
+    return f'"{key}": {problem}'
+
+
+def _check_keys(raw: Mapping[str, object], known: Iterable[str], under: str, where: str) -> None:
+    for key in raw:
+        if key not in known:
+            better = hint(key, known) or f"; the keys are {', '.join(known)}"
+            raise ConfigError(f'{where}: there is no setting "{under}{key}"{better}')
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of a settings file."""
+    return msgspec.json.schema(Choices)
