@@ -26,12 +26,12 @@ Part = Text | Image
 class Reasoning(msgspec.Struct, frozen=True, omit_defaults=True):
     """A model's reasoning, kept verbatim for the wire that made it.
 
-    `wire` names who may be given it back; `opaque` holds signatures or encrypted items as raw JSON.
+    `wire` names who may be given it back; `opaque` holds signatures or encrypted items as JSON text.
     """
 
     wire: str
     text: str
-    opaque: msgspec.Raw | None = None
+    opaque: str | None = None
 
 
 class Call(msgspec.Struct, frozen=True):

@@ -64,7 +64,7 @@ def open_database(directory: str) -> sqlite3.Connection:
         make_directory(directory)
         if not os.path.exists(path):
             _create(directory, path)
-        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
     except OSError as error:
         raise file_error(error, directory) from error
     except sqlite3.Error as error:

@@ -1,13 +1,15 @@
 """Group commit: what waits to be written at the same time shares one transaction and one sync."""
 
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 from sqlite3 import Connection, OperationalError
 from sqlite3 import Error as DatabaseError
-from threading import Lock
+from threading import Thread
 from typing import TypeVar
 
 import anyio
-import anyio.to_thread
+from anyio import from_thread
+from anyio.lowlevel import current_token
 
 from hames.core.errors import StoreError, StoreFull
 from hames.stores.database import database_error
@@ -16,112 +18,125 @@ T = TypeVar("T")
 
 
 class _Job:
-    """Some work inside a transaction, and what became of it. `turn` wakes who waits: done, or to lead."""
+    """Some work for the thread, and what became of it. `done` is set when it is settled."""
 
-    __slots__ = ("error", "run", "settled", "turn")
+    __slots__ = ("done", "error", "last", "run", "writes")
 
-    def __init__(self, run: Callable[[Connection], None]) -> None:
+    def __init__(self, run: Callable[[Connection], None], *, writes: bool, last: bool = False) -> None:
         self.run = run
-        self.settled = False
+        self.writes = writes
+        self.last = last
         self.error: Exception | None = None
-        self.turn: anyio.Event | None = None
-
-    def wake(self) -> None:
-        if self.turn is not None:
-            self.turn.set()
+        self.done = anyio.Event()
 
 
 class GroupCommit:
-    """One connection for a process. Whoever comes first commits for all who came by then.
+    """One thread with the only connection of this process. All that waits by the time it is free goes
+    into its next transaction.
 
-    A commit is never interrupted: whoever is cancelled while it waits still learns how it went.
+    A write is never interrupted: whoever is cancelled while it waits still learns how it went.
     """
 
-    def __init__(self, connection: Connection, directory: str) -> None:
-        self._connection = connection
+    def __init__(self, directory: str, connect: Callable[[], Connection]) -> None:
         self._directory = directory
-        self._waiting: list[_Job] = []
-        self._led = False
+        self._connect = connect
+        self._jobs: SimpleQueue[_Job] = SimpleQueue()
+        self._token = current_token()
+        self._thread = Thread(target=self._serve, name="hames-store", daemon=True)
         self._closed = False
-        self._limiter = anyio.CapacityLimiter(1)
-        # Guards that one thread at a time uses the connection, and that a job which was given up is
-        # not run by a thread that starts late.
-        self._lock = Lock()
+
+    async def open(self) -> None:
+        """Start the thread and connect. Raises what `connect` raises."""
+        self._thread.start()
+        try:
+            await self.read(_nothing)
+        except BaseException:
+            await self.close()
+            raise
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in a transaction; durable on return.
+        """Do `work` in a transaction; durable on return. It may be run more than once.
 
         If it raises, none of its own changes stay, and those of others in the same transaction do.
         """
-        self._check_open()
-        results: list[T] = []
-
-        def run(connection: Connection) -> None:
-            results[:] = [work(connection)]
-
-        job = _Job(run)
-        self._waiting.append(job)
-        with anyio.CancelScope(shield=True):
-            if self._led:
-                job.turn = anyio.Event()
-                await job.turn.wait()
-            if not job.settled:
-                await self._lead()
-        if job.error is not None:
-            raise job.error
-        return results[0]
+        return await self._submit(work, writes=True)
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """Run `query` outside any transaction."""
-        self._check_open()
-        return await anyio.to_thread.run_sync(self._query, query, limiter=self._limiter)
+        return await self._submit(query, writes=False)
 
     async def close(self) -> None:
         """Finish what waits, then close the connection. Nothing is taken from here on."""
         if self._closed:
             return
+        job = _Job(_nothing, writes=False, last=True)
+        self._closed = True
+        self._jobs.put(job)
         with anyio.CancelScope(shield=True):
-            try:
-                await self.write(_nothing)
-            finally:
-                self._closed = True
-                await anyio.to_thread.run_sync(self._close, limiter=self._limiter)
+            await job.done.wait()
+        self._thread.join()
 
-    def _check_open(self) -> None:
+    async def _submit(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         if self._closed:
             raise StoreError("the store is closed")
+        results: list[T] = []
 
-    async def _lead(self) -> None:
-        self._led = True
-        batch, self._waiting = self._waiting, []
-        try:
-            await anyio.to_thread.run_sync(self._commit, batch, limiter=self._limiter)
-        finally:
-            # Waits for the thread if it still runs: asyncio can tear a task away from its thread.
-            with self._lock:
+        def run(connection: Connection) -> None:
+            results[:] = [work(connection)]
+
+        job = _Job(run, writes=writes)
+        self._jobs.put(job)
+        with anyio.CancelScope(shield=True):
+            await job.done.wait()
+        if job.error is not None:
+            raise job.error
+        return results[0]
+
+    # From here on: in the thread.
+
+    def _serve(self) -> None:
+        connection: Connection | None = None
+        last = False
+        while not last:
+            batch = [self._jobs.get()]
+            while not self._jobs.empty():
+                batch.append(self._jobs.get())
+            last = any(job.last for job in batch)
+            try:
+                if connection is None and not last:
+                    connection = self._connect()
+                if connection is not None:
+                    self._do(connection, batch)
+            except Exception as error:  # noqa: BLE001  a thread that dies would leave everybody waiting
                 for job in batch:
-                    if not job.settled:
-                        job.error = StoreError("the store was stopped before this was written")
-                        job.settled = True
-            for job in batch:
-                job.wake()
-            self._led = bool(self._waiting)
-            if self._waiting:
-                self._waiting[0].wake()
+                    job.error = job.error or error
+            if last and connection is not None:
+                connection.close()
+            try:
+                from_thread.run_sync(_settle, batch, token=self._token)
+            except anyio.RunFinishedError:
+                # The event loop is gone, and with it whoever waited.
+                last = True
+        if connection is not None:
+            connection.close()
 
-    def _commit(self, batch: Sequence[_Job]) -> None:
-        with self._lock:
-            jobs = [job for job in batch if not job.settled]
-            self._transact(jobs)
-            for job in jobs:
-                job.settled = True
+    def _do(self, connection: Connection, batch: Sequence[_Job]) -> None:
+        writing = [job for job in batch if job.writes]
+        if writing:
+            self._transact(connection, writing)
+        for job in batch:
+            if not job.writes:
+                self._attempt(connection, job)
 
-    def _transact(self, jobs: Sequence[_Job]) -> None:
-        connection = self._connection
+    def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
-                self._attempt(job)
+                connection.execute("SAVEPOINT job")
+                self._attempt(connection, job)
+                if job.error is not None:
+                    connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
             connection.execute("COMMIT")
         except DatabaseError as error:
             if connection.in_transaction:
@@ -129,36 +144,29 @@ class GroupCommit:
             if len(jobs) > 1 and isinstance(database_error(error, self._directory), StoreFull):
                 # One alone may be too big; the others may fit.
                 for job in jobs:
-                    self._transact([job])
+                    self._transact(connection, [job])
                 return
             for job in jobs:
                 job.error = job.error or database_error(error, self._directory)
 
-    def _attempt(self, job: _Job) -> None:
-        connection = self._connection
-        connection.execute("SAVEPOINT job")
+    def _attempt(self, connection: Connection, job: _Job) -> None:
         job.error = None
         try:
             job.run(connection)
-        except OperationalError:
-            # The file or the disk, not this job.
-            raise
+        except OperationalError as error:
+            # The disk or the file, so not only this job; and SQLite may have ended the transaction.
+            if job.writes:
+                raise
+            job.error = database_error(error, self._directory)
+        except DatabaseError as error:
+            job.error = database_error(error, self._directory)
         except Exception as error:  # noqa: BLE001  what one job raises must not become the others' failure
-            connection.execute("ROLLBACK TO job")
-            own = isinstance(error, DatabaseError)
-            job.error = database_error(error, self._directory) if own else error
-        connection.execute("RELEASE job")
+            job.error = error
 
-    def _query(self, query: Callable[[Connection], T]) -> T:
-        with self._lock:
-            try:
-                return query(self._connection)
-            except DatabaseError as error:
-                raise database_error(error, self._directory) from error
 
-    def _close(self) -> None:
-        with self._lock:
-            self._connection.close()
+def _settle(batch: Sequence[_Job]) -> None:
+    for job in batch:
+        job.done.set()
 
 
 def _nothing(_: Connection) -> None:

@@ -58,9 +58,8 @@ _SESSIONS = """
 SELECT id, workspace, opened_ms, changed_ms, head, bytes, title, ending
 FROM session WHERE head > 0 ORDER BY changed_ms DESC, id DESC
 """
-_BLOB = "SELECT size, substr(CAST(data AS BLOB), ?, ?) FROM blob WHERE sha256 = ?"
+_BLOB = "SELECT size, CAST(data AS BLOB) FROM blob WHERE sha256 = ?"
 _BLOB_SIZE = "SELECT size, length(CAST(data AS BLOB)) FROM blob WHERE sha256 = ?"
-_MOST = 2**62
 
 
 class _Piece(msgspec.Struct, frozen=True):
@@ -76,20 +75,26 @@ async def open_sqlite(directory: str, clock: Clock) -> "SqliteStore":
 
     Raises `NewerLog`, `StoreFull`, or a `StoreError` that says what to do.
     """
-    return SqliteStore(await anyio.to_thread.run_sync(open_database, directory), directory, clock)
+    store = SqliteStore(directory, clock)
+    await store.open()
+    return store
 
 
 class SqliteStore:
     """Implements `Store` and `Blobs`. Made by `open_sqlite`; to be closed, or used in `async with`."""
 
-    def __init__(self, connection: Connection, directory: str, clock: Clock) -> None:
+    def __init__(self, directory: str, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
-        self._group = GroupCommit(connection, directory)
+        self._group = GroupCommit(directory, lambda: open_database(directory))
         self._files = BlobFiles(os.path.join(directory, "blobs"))
         self._locks = SessionLocks(os.path.join(directory, "locks"))
         # Blobs that were taken and have no row yet: they go with the next append.
         self._staged: dict[BlobId, _Piece] = {}
+
+    async def open(self) -> None:
+        """Connect. Called once, by `open_sqlite`."""
+        await self._group.open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -154,13 +159,13 @@ class SqliteStore:
         start = max(start, 0)
         piece = self._staged.get(blob)
         if piece is None:
-            piece = await self._group.read(lambda connection: _slice(connection, blob, start, limit))
-        elif piece.data is not None:
-            piece = _Piece(blob, piece.size, piece.data[start:][:limit])
-        wanted = max(piece.size - start, 0) if limit is None else max(min(limit, piece.size - start), 0)
-        data = piece.data
-        if data is None:
+            piece = await self._group.read(lambda connection: _select_blob(connection, blob))
+        end = piece.size if limit is None else min(start + max(limit, 0), piece.size)
+        wanted = max(end - start, 0)
+        if piece.data is None:
             data = await self._in_thread(self._files.slice, blob, start, wanted)
+        else:
+            data = piece.data[start:end]
         if len(data) != wanted or (wanted == piece.size and blob_id(data) != blob):
             raise DamagedLog(f"blob {blob} is damaged: its bytes do not match its address")
         return data
@@ -260,9 +265,8 @@ def _select(connection: Connection, session: SessionId, after: int) -> rows.Stre
     return rows.Stretch(session, after, previous, [rows.Row(*columns) for columns in found], head, head_hash)
 
 
-def _slice(connection: Connection, blob: BlobId, start: int, limit: int | None) -> _Piece:
-    values = (start + 1, _MOST if limit is None else max(limit, 0), blob)
-    found = connection.execute(_BLOB, values).fetchone()
+def _select_blob(connection: Connection, blob: BlobId) -> _Piece:
+    found = connection.execute(_BLOB, (blob,)).fetchone()
     if found is None:
         raise DamagedLog(f"blob {blob} is missing")
     return _Piece(blob, *found)

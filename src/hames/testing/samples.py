@@ -1,7 +1,5 @@
 """One of each event, with every field filled in: what any store or reader must carry unchanged."""
 
-import msgspec
-
 from hames.core.events import (
     AnyEvent,
     ApprovalAnswered,
@@ -65,7 +63,7 @@ _COMMAND = CommandFact(
 _OUTPUT = OutputFact(_HEAD, 10**12, 9)
 _REPLY = AssistantMessage(
     text=_AWKWARD,
-    reasoning=Reasoning("chat", "Let me think.\n", msgspec.Raw(b'{"signature": "x==",  "n":1.0}')),
+    reasoning=Reasoning("chat", "Let me think.\n", '{"signature": "x==",  "n":1.0}'),
     calls=(
         Call(CALL, "call_00_abc", "bash", '{"command": "echo \\"hi\\"",}'),
         Call(CallId("3.1"), "call_00_abd", "read", ""),

@@ -1,0 +1,30 @@
+"""The memory store."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from hames.stores.memory import MemoryStore
+from hames.testing.clock import VirtualClock
+from hames.testing.store_suite import CHECKS, Bench, FullStore
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
+async def test_a_memory_store_passes_the_suite(number: int, tmp_path: Path) -> None:
+    clock = VirtualClock()
+    store = MemoryStore(clock)
+
+    @asynccontextmanager
+    async def opened() -> AsyncGenerator[FullStore]:
+        yield store
+
+    await CHECKS[number](Bench(opened, clock, tmp_path))
