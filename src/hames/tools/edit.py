@@ -1,0 +1,146 @@
+"""The `edit` tool: one text for another inside a file."""
+
+import msgspec
+
+from hames.core.errors import ArgumentProblem, FileProblem, Problem
+from hames.core.events import Effect, FileFact
+from hames.core.limits import EDIT_BYTES
+from hames.core.messages import Text
+from hames.core.ports import (
+    CallContext,
+    Files,
+    ReadQuery,
+    ReadResult,
+    Subject,
+    ToolResult,
+    ToolSpec,
+    WriteOrder,
+)
+from hames.core.text import presentable
+from hames.tools.arguments import read_arguments, spec_of
+from hames.tools.matching import Match, Place, find
+from hames.tools.near import diff, near_misses
+from hames.tools.paths import absolute, listed, shown, touched
+from hames.tools.write import refuse_output
+
+
+class EditArguments(msgspec.Struct, frozen=True):
+    """What `edit` is told."""
+
+    file_path: str
+    old_string: str
+    new_string: str
+    replace_all: bool = False
+
+
+_SPEC = spec_of(
+    "edit",
+    "Replace old_string by new_string in a file. old_string must be in it exactly once, unless replace_all.",
+    EditArguments,
+)
+
+
+class Edit:
+    """Changes parts of files."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    @property
+    def spec(self) -> ToolSpec:
+        return _SPEC
+
+    def prepare(self, arguments: str) -> "EditAction":
+        read = read_arguments("edit", EditArguments, arguments)
+        if not read.old_string:
+            raise ArgumentProblem("old_string is empty. To make a file or to replace a whole one use write")
+        if read.old_string == read.new_string:
+            raise ArgumentProblem("old_string and new_string are the same: there is nothing to change")
+        return EditAction(read, self._files)
+
+
+class EditAction:
+    """One `edit`."""
+
+    effect: Effect = "reconcilable"
+
+    def __init__(self, arguments: EditArguments, files: Files) -> None:
+        self._arguments = arguments
+        self._files = files
+
+    def subject(self, cwd: str) -> Subject:
+        return Subject("edit", writes=touched(absolute(self._arguments.file_path, cwd)))
+
+    async def run(self, context: CallContext) -> ToolResult:
+        refuse_output(self._arguments.file_path)
+        path = absolute(self._arguments.file_path, context.cwd)
+        result = await self._content(path, context.seen.get(path))
+        text = result.data.decode("utf-8", "surrogateescape")
+        match = find(text, self._arguments.old_string, self._arguments.new_string)
+        self._refuse_unclear(text, match)
+        changed = _replaced(text, match.places)
+        if changed == text:
+            raise Problem("the file has new_string at that place already: nothing was changed")
+        data = changed.encode("utf-8", "surrogateescape")
+        try:
+            fact = await self._files.write(WriteOrder(path, data, result.sha256))
+        except FileProblem as problem:
+            raise (_stale(path) if problem.trouble == "changed" else problem) from None
+        said = _said(shown(path, context.cwd), presentable(diff(text, match.places)), match)
+        return ToolResult("ok", (Text(said),), files=(FileFact(path, fact.sha256, "wrote"),))
+
+    async def _content(self, path: str, seen: str | None) -> ReadResult:
+        result = await self._files.read(ReadQuery(path, max_bytes=EDIT_BYTES))
+        if result.size > EDIT_BYTES:
+            raise Problem(
+                f"the file is {result.size:,} bytes; edit works on at most {EDIT_BYTES:,}: use bash"
+            )
+        if result.binary:
+            raise Problem(f"{path} is no text: edit cannot change it")
+        if seen is not None and seen != result.sha256:
+            raise _stale(path)
+        return result
+
+    def _refuse_unclear(self, text: str, match: Match) -> None:
+        places, old = match.places, self._arguments.old_string
+        if not places:
+            new = self._arguments.new_string
+            at = text.find(new) if new.strip() else -1
+            done = (
+                f"new_string is already at line {_line(text, at)}: was this done before? " if at >= 0 else ""
+            )
+            near = presentable(near_misses(text, old))
+            raise Problem(f"old_string is not in the file: nothing was changed. {done}{near}")
+        if len(places) > 1 and not (self._arguments.replace_all and match.certain):
+            how = f" when {match.how} are overlooked" if match.how else ""
+            lines = listed(f"{_line(text, place.start):,}" for place in places)
+            advice = " or set replace_all" if match.certain else ""
+            raise Problem(
+                f"old_string is in the file {len(places)} times{how}, at lines {lines}: nothing was changed. "
+                f"Give more lines around it{advice}"
+            )
+
+
+def _line(text: str, at: int) -> int:
+    return text.count("\n", 0, at) + 1
+
+
+def _replaced(text: str, places: tuple[Place, ...]) -> str:
+    pieces: list[str] = []
+    at = 0
+    for place in places:
+        pieces += text[at : place.start], place.new
+        at = place.end
+    return "".join((*pieces, text[at:]))
+
+
+def _said(name: str, changes: str, match: Match) -> str:
+    count = f" at {len(match.places)} places" if len(match.places) > 1 else ""
+    how = f" (found by overlooking {match.how})" if match.how else ""
+    return f"edited {name}{count}{how}\n{changes}"
+
+
+def _stale(path: str) -> FileProblem:
+    return FileProblem(
+        "changed", path, f"{path} changed since you read it: nothing was changed. Read it again"
+    )

@@ -1,0 +1,90 @@
+"""The `write` tool: a whole file at once."""
+
+import msgspec
+
+from hames.core.errors import FileProblem, Problem
+from hames.core.events import Effect, FileFact
+from hames.core.limits import EDIT_BYTES
+from hames.core.messages import Text
+from hames.core.ports import CallContext, Files, Subject, ToolResult, ToolSpec, WriteOrder
+from hames.tools.arguments import read_arguments, spec_of
+from hames.tools.paths import absolute, output_of, shown, touched
+
+
+class WriteArguments(msgspec.Struct, frozen=True):
+    """What `write` is told."""
+
+    file_path: str
+    content: str
+
+
+_SPEC = spec_of(
+    "write",
+    "Create a file, or replace one that you have read. To change part of a file use edit.",
+    WriteArguments,
+)
+
+
+class Write:
+    """Writes whole files."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+
+    @property
+    def spec(self) -> ToolSpec:
+        return _SPEC
+
+    def prepare(self, arguments: str) -> "WriteAction":
+        return WriteAction(read_arguments("write", WriteArguments, arguments), self._files)
+
+
+class WriteAction:
+    """One `write`."""
+
+    effect: Effect = "reconcilable"
+
+    def __init__(self, arguments: WriteArguments, files: Files) -> None:
+        self._arguments = arguments
+        self._files = files
+
+    def subject(self, cwd: str) -> Subject:
+        return Subject("write", writes=touched(absolute(self._arguments.file_path, cwd)))
+
+    async def run(self, context: CallContext) -> ToolResult:
+        refuse_output(self._arguments.file_path)
+        path = absolute(self._arguments.file_path, context.cwd)
+        data = self._arguments.content.encode()
+        if len(data) > EDIT_BYTES:
+            raise Problem(f"the content is {len(data):,} bytes; at most {EDIT_BYTES:,} can be written")
+        expect = context.seen.get(path, "")
+        try:
+            fact = await self._files.write(WriteOrder(path, data, expect))
+        except FileProblem as problem:
+            if problem.trouble != "missing" or not expect:
+                raise _explained(problem, path) from None
+            expect = ""
+            fact = await self._files.write(WriteOrder(path, data, expect))
+        lines = self._arguments.content.count("\n") + (
+            not self._arguments.content.endswith("\n") and bool(data)
+        )
+        did = "replaced" if expect else "created"
+        text = f"{did} {shown(path, context.cwd)} ({lines:,} lines, {len(data):,} bytes)"
+        return ToolResult("ok", (Text(text),), files=(FileFact(path, fact.sha256, "wrote"),))
+
+
+def refuse_output(path: str) -> None:
+    """Kept outputs are not written to."""
+    if output_of(path) is not None:
+        raise Problem("kept outputs cannot be changed")
+
+
+def _explained(problem: FileProblem, path: str) -> FileProblem:
+    match problem.trouble:
+        case "exists":
+            what = "exists and was not read in this session: read it first, then write or edit it"
+        case "changed":
+            what = "changed since you read it: read it again, then decide"
+        case _:
+            return problem
+    return FileProblem(problem.trouble, path, f"{path} {what}. Nothing was written")
