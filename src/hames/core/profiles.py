@@ -37,9 +37,11 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     """One provider as data.
 
     `reasoning`: how reasoning goes back. `calls`: on every assistant message with calls, empty or
-    not (DeepSeek); `always`: whenever there is some; `never`.
+    not (DeepSeek); `always`: whenever there is some, in the field it came in; `never`.
     `keepalive`: the server promises comments while it queues, so silence means a dead stream.
-    `extra` is JSON merged into each request's parameters.
+    `extra` is JSON merged into each request's parameters. `efforts` are the parameters that ask for an
+    effort; one that is not named there goes out as `reasoning_effort`. `retired` model ids are refused,
+    each with a hint.
     """
 
     name: str
@@ -58,6 +60,8 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     peak: PeakHours | None = None
     base_url_env: str = ""
     extra: dict[str, msgspec.Raw] = {}
+    efforts: dict[str, dict[str, msgspec.Raw]] = {}
+    retired: dict[str, str] = {}
 
 
 class ModelProfile(msgspec.Struct, frozen=True):

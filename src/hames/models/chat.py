@@ -1,0 +1,131 @@
+"""The wire of OpenAI Chat Completions: from messages to request bytes. Pure."""
+
+from binascii import b2a_base64
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+from hames.core.ids import BlobId
+from hames.core.messages import AssistantMessage, Image, Message, Part, Text, ToolMessage, UserMessage
+from hames.core.ports import AskOptions, Pinned, ToolSpec
+from hames.core.profiles import Provider
+from hames.models.chat_reader import ChatReader, reasoning_field
+
+_encode = msgspec.json.encode
+_specs = msgspec.json.Decoder(list[ToolSpec])
+
+
+class _Function(msgspec.Struct, frozen=True):
+    name: str
+    description: str
+    parameters: msgspec.Raw
+
+
+class _Tool(msgspec.Struct, frozen=True):
+    function: _Function
+    type: Literal["function"] = "function"
+
+
+class ChatWire:
+    """Implements `Wire` for one provider.
+
+    The head ends with the comma after the system message, or with `[` when there is no system text.
+    """
+
+    def __init__(self, provider: Provider, *, sees: bool = False) -> None:
+        self._provider = provider
+        self._sees = sees
+        self._extra = b"".join(
+            b"," + _encode(key) + b":" + bytes(value) for key, value in provider.extra.items()
+        )
+
+    def head(self, pinned: Pinned) -> bytes:
+        parts = [b'{"model":', _encode(pinned.model)]
+        specs = _specs.decode(pinned.tools)
+        if specs:
+            tools = [_Tool(_Function(s.name, s.description, s.parameters)) for s in specs]
+            parts += [b',"tools":', _encode(tools)]
+        parts.append(b',"messages":[')
+        if pinned.system:
+            parts += [b'{"role":"system","content":', _encode(pinned.system), b"},"]
+        return b"".join(parts)
+
+    def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes:
+        match message:
+            case UserMessage(parts=parts):
+                return b'{"role":"user","content":' + self._content(parts, images) + b"}"
+            case AssistantMessage():
+                return self._assistant(message)
+            case ToolMessage(wire_id=wire_id, parts=parts):
+                answered, content = _encode(wire_id), _encode(_words(parts, "tool results carry text only"))
+                return b'{"role":"tool","tool_call_id":' + answered + b',"content":' + content + b"}"
+
+    def tail(self, options: AskOptions) -> bytes:
+        parts = [b'],"stream":true']
+        if self._provider.stream_usage:
+            parts.append(b',"stream_options":{"include_usage":true}')
+        if options.max_tokens is not None:
+            parts += [b",", _encode(self._provider.max_tokens_field), b":%d" % options.max_tokens]
+        if options.effort is not None:
+            parts.append(self._effort(options.effort))
+        parts += [self._extra, b"}"]
+        return b"".join(parts)
+
+    def reader(self) -> ChatReader:
+        return ChatReader(self._provider)
+
+    def _effort(self, effort: str) -> bytes:
+        parameters = self._provider.efforts.get(effort)
+        if parameters is None:
+            return b',"reasoning_effort":' + _encode(effort)
+        return b"".join(b"," + _encode(key) + b":" + bytes(value) for key, value in parameters.items())
+
+    def _content(self, parts: tuple[Part, ...], images: Mapping[BlobId, bytes]) -> bytes:
+        if not self._sees or not any(isinstance(part, Image) for part in parts):
+            return _encode(_words(parts, "this model cannot see pictures"))
+        items: list[bytes] = []
+        for part in parts:
+            if isinstance(part, Text):
+                items.append(b'{"type":"text","text":' + _encode(part.text) + b"}")
+            else:
+                url = f"data:{part.media_type};base64,".encode() + b2a_base64(
+                    images[part.blob], newline=False
+                )
+                items.append(b'{"type":"image_url","image_url":{"url":' + _encode(url.decode()) + b"}}")
+        return b"[" + b",".join(items) + b"]"
+
+    def _assistant(self, message: AssistantMessage) -> bytes:
+        # Providers differ on null beside calls; all take the empty string.
+        parts = [b'{"role":"assistant","content":', _encode(message.text), self._reasoning(message)]
+        if message.calls:
+            calls = [
+                b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}'
+                % (_encode(call.wire_id), _encode(call.name), _encode(call.arguments))
+                for call in message.calls
+            ]
+            parts.append(b',"tool_calls":[' + b",".join(calls) + b"]")
+        parts.append(b"}")
+        return b"".join(parts)
+
+    def _reasoning(self, message: AssistantMessage) -> bytes:
+        field = reasoning_field(self._provider, message.reasoning)
+        text = message.reasoning.text if field and message.reasoning else ""
+        match self._provider.reasoning:
+            case "calls":
+                if not message.calls:
+                    return b""
+                field = self._provider.reasoning_field
+            case "always":
+                if not text:
+                    return b""
+            case "never":
+                return b""
+        return b"," + _encode(field) + b":" + _encode(text)
+
+
+def _words(parts: tuple[Part, ...], why_not: str) -> str:
+    return "\n".join(
+        part.text if isinstance(part, Text) else f"[{part.media_type} picture, not shown: {why_not}]"
+        for part in parts
+    )

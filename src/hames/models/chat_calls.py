@@ -1,0 +1,112 @@
+"""Puts together the calls of a streamed Chat Completions reply. Pure."""
+
+from hashlib import sha256
+
+import msgspec
+
+from hames.core.ids import CallId
+from hames.core.messages import Call
+
+
+class FunctionDelta(msgspec.Struct, frozen=True):
+    """A piece of a call's function. `arguments` is a JSON string, or from some servers an object."""
+
+    name: str | None = None
+    arguments: msgspec.Raw = msgspec.Raw()
+
+
+class CallPiece(msgspec.Struct, frozen=True):
+    """A piece of a call as it comes over the wire."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
+class _Slot:
+    """A call that is being written."""
+
+    def __init__(self, index: int | None, wire_id: str) -> None:
+        self.index = index
+        self.wire_id = wire_id
+        self.name = ""
+        self.arguments: list[str] = []
+
+
+class CallsReader:
+    """Collects the pieces of calls. Servers differ: some leave the index out, some send it always as 0
+    with new ids, some repeat id and name with every piece."""
+
+    def __init__(self) -> None:
+        self._slots: list[_Slot] = []
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def add(self, piece: CallPiece) -> tuple[int, str] | None:
+        """Take one piece; the place and the name of a call whose name has just become known."""
+        name = (piece.function and piece.function.name) or ""
+        at = self._place(piece, name)
+        slot = self._slots[at]
+        slot.wire_id = slot.wire_id or piece.id or ""
+        if piece.function is not None:
+            text = _text(piece.function.arguments)
+            if text:
+                slot.arguments.append(text)
+        if name and not slot.name:
+            slot.name = name
+            return at, name
+        return None
+
+    def calls(self, raw: bytes) -> tuple[tuple[Call, ...], list[str]]:
+        """The calls, in the order in which they began, and what was mended. Wire ids are unique."""
+        repairs: list[str] = []
+        used: set[str] = set()
+        calls: list[Call] = []
+        for at, slot in enumerate(self._slots):
+            wire_id = slot.wire_id
+            if not wire_id or wire_id in used:
+                # From the bytes of the reply: the same for the same reply, another in the next one.
+                wire_id = f"call_{sha256(raw).hexdigest()[:16]}_{at}"
+                trouble = "twice" if slot.wire_id else "missing"
+                repairs.append(f"the id of call {at} was {trouble}: it is now {wire_id}")
+            used.add(wire_id)
+            calls.append(Call(CallId(""), wire_id, slot.name, "".join(slot.arguments)))
+        return tuple(calls), repairs
+
+    def _place(self, piece: CallPiece, name: str) -> int:
+        for at in range(len(self._slots) - 1, -1, -1):
+            if self._continues(self._slots[at], piece, name):
+                return at
+        if not self._slots or name or piece.id or piece.index is not None:
+            self._slots.append(_Slot(piece.index, piece.id or ""))
+        return len(self._slots) - 1
+
+    @staticmethod
+    def _continues(slot: _Slot, piece: CallPiece, name: str) -> bool:
+        if piece.index is not None and slot.index is not None and piece.index != slot.index:
+            return False
+        if piece.id and slot.wire_id and piece.id != slot.wire_id:
+            return False
+        if not name or not slot.name or (piece.id and piece.index is not None):
+            return True
+        # The name again and nothing else to tell: another call if the one before is whole and this has
+        # arguments of its own.
+        more = piece.function is not None and _text(piece.function.arguments)
+        return name == slot.name and not (more and is_object("".join(slot.arguments)))
+
+
+def is_object(arguments: str) -> bool:
+    """The arguments are a whole JSON object: they cannot have been cut."""
+    try:
+        msgspec.json.decode(arguments.encode(), type=dict[str, msgspec.Raw])
+    except (msgspec.DecodeError, UnicodeEncodeError):
+        return False
+    return True
+
+
+def _text(arguments: msgspec.Raw) -> str:
+    raw = bytes(arguments)
+    if not raw or raw == b"null":
+        return ""
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()

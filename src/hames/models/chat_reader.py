@@ -1,0 +1,268 @@
+"""Reads a reply of Chat Completions, streamed or whole. Pure."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from hames.core.errors import ModelError
+from hames.core.events import Usage
+from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
+from hames.core.ports import Alive, CallDelta, Delta, ReasoningDelta, Reply, TextDelta
+from hames.core.profiles import Provider
+from hames.models.chat_calls import CallPiece, CallsReader, is_object
+from hames.models.failures import stream_failure
+from hames.models.sse import EventCutter
+
+_FINISH: dict[str, Finish] = {
+    "stop": "stop",
+    "tool_calls": "calls",
+    "function_call": "calls",
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "filter",
+}
+# The server's own word that it was interrupted: DeepSeek, OpenRouter, SGLang and vLLM.
+_BROKEN_OFF = ("insufficient_system_resource", "error", "abort")
+
+# A pair of surrogates, or half of one; an escaped backslash first, so that it hides what follows it.
+_SURROGATES = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+
+
+class _Details(msgspec.Struct, frozen=True):
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct, frozen=True):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_cache_hit_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+    completion_tokens_details: _Details | None = None
+
+
+class _Delta(msgspec.Struct, frozen=True):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[CallPiece] | None = None
+
+
+class _Choice(msgspec.Struct, frozen=True):
+    index: int | None = None
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Event(msgspec.Struct, frozen=True):
+    choices: list[_Choice] | None = None
+    model: str | None = None
+    usage: msgspec.Raw = msgspec.Raw()
+    error: msgspec.Raw = msgspec.Raw()
+
+
+_events = msgspec.json.Decoder(_Event)
+_usages = msgspec.json.Decoder(_Usage)
+
+
+def reasoning_field(provider: Provider, reasoning: Reasoning | None) -> str:
+    """The field in which `reasoning` came from this provider; empty if another made it."""
+    made_by, _, field = reasoning.wire.rpartition("/") if reasoning else ("", "", "")
+    return field if made_by == _mark(provider) else ""
+
+
+class ChatReader:
+    """Implements `ReplyReader`."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._raw: list[bytes] = []
+        self._cutter = EventCutter()
+        # None until it is known whether the body is one JSON value, as from a server without streaming.
+        self._whole: bool | None = None
+        self._text: list[str] = []
+        self._reasoning: list[str] = []
+        self._reasoning_field = provider.reasoning_field
+        self._refusal: list[str] = []
+        self._calls = CallsReader()
+        self._finish = ""
+        self._model = ""
+        self._usage = Usage()
+        self._error = b""
+        self._unreadable = 0
+        self._misshapen = ""
+        self._repairs: list[str] = []
+
+    def feed(self, data: bytes) -> list[Delta]:
+        """What these bytes complete."""
+        self._raw.append(data)
+        if self._whole is None:
+            self._whole = _begins_json(self._raw)
+        return [] if self._whole else self._take(self._cutter.feed(data))
+
+    def finish(self, first_byte_s: float) -> Reply:
+        """The reply, or the `ModelError` that says why there is none."""
+        raw = b"".join(self._raw)
+        if self._whole:
+            self._read(raw, [])
+        else:
+            self._take(self._cutter.end())
+        self._raise_trouble(raw)
+        calls, repairs = self._calls.calls(raw)
+        finish = self._finished(calls, raw)
+        text = "".join(self._text)
+        if not calls and not text.strip() and not (finish == "length" and self._reasoning):
+            raise ModelError("empty", f"{self._provider.name} sent an empty reply", raw=raw)
+        if self._unreadable:
+            self._repairs.append(f"{self._unreadable} events that are not JSON were skipped")
+        return Reply(
+            message=AssistantMessage(text, self._kept_reasoning(), calls),
+            finish=finish,
+            model=self._model,
+            usage=self._usage,
+            raw=raw,
+            first_byte_s=first_byte_s,
+            repairs=(*self._repairs, *repairs),
+        )
+
+    def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
+        deltas: list[Delta] = []
+        for event in events:
+            if event is None:
+                deltas.append(Alive(queued=True))
+            elif event != b"[DONE]":
+                self._read(event, deltas)
+        return deltas
+
+    def _read(self, data: bytes, deltas: list[Delta]) -> None:
+        """Take in one event, or the whole body of a server that does not stream."""
+        event = self._decoded(data)
+        if event is None:
+            return
+        if event.model:
+            self._model = event.model
+        if event.choices:
+            choice = event.choices[0]
+            delta = choice.delta or choice.message
+            if delta is not None:
+                self._add(delta, deltas, whole=choice.message is not None)
+            if choice.finish_reason:
+                self._finish = choice.finish_reason
+        usage = bytes(event.usage)
+        if usage and usage != b"null":
+            self._count(usage)
+        error = bytes(event.error)
+        if error and error != b"null" and not self._error:
+            self._error = error
+
+    def _decoded(self, data: bytes) -> _Event | None:
+        try:
+            return _events.decode(data)
+        except msgspec.ValidationError as error:
+            if data.lstrip()[:1] == b"{":
+                self._misshapen = self._misshapen or str(error)
+            else:
+                self._unreadable += 1
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return self._mended(data)
+        return None
+
+    def _mended(self, data: bytes) -> _Event | None:
+        """An event with half a surrogate pair, which some servers send where they cut an emoji."""
+        try:
+            event = _events.decode(_SURROGATES.sub(_without_halves, data))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._unreadable += 1
+            return None
+        self._repairs.append("half a character was replaced")
+        return event
+
+    def _add(self, delta: _Delta, deltas: list[Delta], *, whole: bool) -> None:
+        # Where a server sends its reasoning twice, `reasoning` is the name that it reads back.
+        reasoning = delta.reasoning or delta.reasoning_content
+        if reasoning:
+            self._reasoning_field = "reasoning" if delta.reasoning else "reasoning_content"
+            self._reasoning.append(reasoning)
+            deltas.append(ReasoningDelta(reasoning))
+        if delta.content:
+            self._text.append(delta.content)
+            deltas.append(TextDelta(delta.content))
+        if delta.refusal:
+            self._refusal.append(delta.refusal)
+        for at, piece in enumerate(delta.tool_calls or ()):
+            begun = self._calls.add(CallPiece(at, piece.id, piece.function) if whole else piece)
+            if begun is not None:
+                deltas.append(CallDelta(*begun))
+
+    def _count(self, data: bytes) -> None:
+        try:
+            usage = _usages.decode(data)
+        except msgspec.DecodeError:
+            self._repairs.append("the usage could not be read")
+            return
+        prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
+        total = max(usage.prompt_tokens or 0, 0)
+        cached = usage.prompt_cache_hit_tokens or (prompt and prompt.cached_tokens) or 0
+        reasoning = (completion and completion.reasoning_tokens) or usage.reasoning_tokens or 0
+        output = max(usage.completion_tokens or 0, 0)
+        self._usage = Usage(total, min(max(cached, 0), total), output, min(max(reasoning, 0), output))
+
+    def _raise_trouble(self, raw: bytes) -> None:
+        name = self._provider.name
+        if self._error:
+            failure = stream_failure(self._error, name)
+            failure.raw = raw
+            raise failure
+        if self._misshapen:
+            raise ModelError(
+                "malformed", f"{name} sent an event that cannot be read: {self._misshapen}", raw=raw
+            )
+        if not self._finish:
+            raise ModelError("cut", f"the reply of {name} ended before it was finished", raw=raw)
+        if self._finish in _BROKEN_OFF:
+            raise ModelError("overload", f"{name} broke the reply off: {self._finish}", raw=raw)
+        if self._refusal:
+            raise ModelError("refused", f"the model refused: {''.join(self._refusal)}", raw=raw)
+
+    def _finished(self, calls: tuple[Call, ...], raw: bytes) -> Finish:
+        name = self._provider.name
+        finish = _FINISH.get(self._finish, "other")
+        if finish == "filter" and (calls or not "".join(self._text).strip()):
+            raise ModelError("refused", f"the content filter of {name} stopped the reply", raw=raw)
+        if not calls:
+            return "stop" if finish == "calls" else finish
+        if any(not call.name for call in calls):
+            raise ModelError("malformed", f"{name} sent a call without the name of a tool", raw=raw)
+        if finish in ("stop", "calls"):
+            return "calls"
+        if not all(is_object(call.arguments) for call in calls):
+            raise ModelError("cut", f"the reply of {name} ended ({self._finish}) inside a call", raw=raw)
+        return finish
+
+    def _kept_reasoning(self) -> Reasoning | None:
+        if not self._reasoning:
+            return None
+        return Reasoning(f"{_mark(self._provider)}/{self._reasoning_field}", "".join(self._reasoning))
+
+
+def _mark(provider: Provider) -> str:
+    """Who may be given reasoning back."""
+    return f"chat/{provider.name}"
+
+
+def _begins_json(pieces: list[bytes]) -> Literal[True, False] | None:
+    for piece in pieces:
+        begin = piece.lstrip()[:1]
+        if begin:
+            return begin == b"{"
+    return None
+
+
+def _without_halves(match: re.Match[bytes]) -> bytes:
+    found = match.group()
+    return rb"\ufffd" if len(found) == 6 else found

@@ -1,0 +1,100 @@
+"""The providers that come with hames, and how a model is found by its name."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+
+import msgspec
+
+from hames.core.errors import ConfigError
+from hames.core.profiles import ModelProfile, Provider
+
+ANY_MODEL = "*"
+"""The name under which a provider keeps the facts of models that it does not list."""
+
+
+@cache
+def providers() -> Mapping[str, Provider]:
+    """All providers of `profiles.toml`, by name."""
+    text = Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
+    return read_providers(text)
+
+
+def read_providers(text: str) -> Mapping[str, Provider]:
+    """Providers from TOML. Raises `ConfigError` for what does not fit."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the provider profiles are not valid TOML: {error}") from error
+    found: dict[str, Provider] = {}
+    for name, table in tables.items():
+        try:
+            found[name] = msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
+        except (msgspec.ValidationError, TypeError) as error:
+            raise ConfigError(f"the provider profile {name!r}: {error}") from error
+    return found
+
+
+def resolve(name: str, known: Mapping[str, Provider] | None = None) -> ModelProfile:
+    """The model meant by `provider/model`, a model's id or alias, or a provider's name (its default).
+
+    Raises `ConfigError`, naming the nearest that there is.
+    """
+    known = providers() if known is None else known
+    first, slash, rest = name.partition("/")
+    if slash and first in known:
+        return profile_of(known[first], rest)
+    if name in known:
+        return profile_of(known[name], known[name].default_model)
+    for provider in known.values():
+        if _id_of(provider, name) or name in provider.retired:
+            return profile_of(provider, name)
+    raise ConfigError(f"model: {name!r} is not known. {_nearest(name, _names(known.values()))}")
+
+
+def profile_of(provider: Provider, name: str) -> ModelProfile:
+    """The model of `provider` with this id or alias. Raises `ConfigError`."""
+    if name in provider.retired:
+        raise ConfigError(
+            f"model: {provider.name} has retired {name!r}; use {provider.name}/{provider.retired[name]}"
+        )
+    if not name:
+        raise ConfigError(f"model: name one, as in --model {provider.name}/NAME")
+    model = _id_of(provider, name)
+    if model:
+        return ModelProfile(provider, model, provider.models[model])
+    if ANY_MODEL in provider.models:
+        return ModelProfile(provider, name, provider.models[ANY_MODEL])
+    raise ConfigError(
+        f"model: {provider.name} has no {name!r}. {_nearest(f'{provider.name}/{name}', _names([provider]))}"
+    )
+
+
+def _id_of(provider: Provider, name: str) -> str:
+    if name == ANY_MODEL:
+        return ""
+    if name in provider.models:
+        return name
+    return next((model for model, facts in provider.models.items() if name in facts.aliases), "")
+
+
+def _names(known: Iterable[Provider]) -> list[str]:
+    """All names that `resolve` takes, the full ones first."""
+    models = [(p.name, model) for p in known for model in p.models if model != ANY_MODEL]
+    return [f"{provider}/{model}" for provider, model in models]
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    best = min(names, key=lambda other: min(_distance(name, other), _distance(name, other.partition("/")[2])))
+    return f"Did you mean {best!r}? Known: {', '.join(names)}; any other server: --base-url URL --model NAME"
+
+
+def _distance(one: str, other: str) -> int:
+    """How many letters must be put in, taken out or changed to make one name of the other."""
+    row = list(range(len(other) + 1))
+    for i, letter in enumerate(one, 1):
+        before, row[0] = row[0], i
+        for j, wanted in enumerate(other, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (letter != wanted))
+    return row[-1]

@@ -1,0 +1,90 @@
+"""What a provider demands of a Chat Completions request: checked by the scripted server."""
+
+from typing import Literal
+
+import msgspec
+
+Rules = Literal["none", "chat", "deepseek"]
+"""`none` looks at nothing, `chat` at what all providers demand, `deepseek` also at its own rule."""
+
+
+class _Function(msgspec.Struct, frozen=True):
+    name: str
+    arguments: str
+
+
+class _Call(msgspec.Struct, frozen=True):
+    id: str
+    type: Literal["function"]
+    function: _Function
+
+
+class _Message(msgspec.Struct, frozen=True):
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str | list[msgspec.Raw] | None = None
+    tool_calls: tuple[_Call, ...] = ()
+    tool_call_id: str = ""
+    reasoning_content: str | None = None
+
+
+class _Thinking(msgspec.Struct, frozen=True):
+    type: str = "enabled"
+
+
+class _Request(msgspec.Struct, frozen=True):
+    model: str
+    messages: list[_Message]
+    stream: bool = False
+    thinking: _Thinking = _Thinking()
+
+
+class _Spanned(msgspec.Struct, frozen=True):
+    messages: msgspec.Raw
+
+
+def broken_rule(body: bytes, rules: Rules) -> str:
+    """What is wrong with a request, in the words of a server; empty if nothing is."""
+    if rules == "none":
+        return ""
+    try:
+        request = msgspec.json.decode(body, type=_Request)
+    except msgspec.DecodeError as error:
+        return f"the request cannot be read: {error}"
+    if not request.stream:
+        return "this server only streams: set stream to true"
+    problem = _unpaired(request.messages)
+    if not problem and rules == "deepseek" and request.thinking.type == "enabled":
+        silent = [m for m in request.messages if m.tool_calls and m.reasoning_content is None]
+        if silent:
+            problem = "The `reasoning_content` in the thinking mode must be passed back to the API."
+    return problem
+
+
+def messages_end(body: bytes) -> int:
+    """Where the last message of a request ends; 0 if the body cannot be read."""
+    try:
+        raw = bytes(msgspec.json.decode(body, type=_Spanned).messages)
+    except msgspec.DecodeError:
+        return 0
+    return body.index(raw) + len(raw.rstrip().removesuffix(b"]").rstrip())
+
+
+def _unpaired(messages: list[_Message]) -> str:
+    """Each call has exactly one result, right after it; nothing else is a result."""
+    if not messages or messages[-1].role not in ("user", "tool"):
+        return "the last message must be from the user or a tool"
+    waiting: set[str] = set()
+    for at, message in enumerate(messages):
+        if message.role == "tool":
+            if message.tool_call_id not in waiting:
+                return f"messages[{at}] answers the call {message.tool_call_id!r}, which is not open"
+            waiting.discard(message.tool_call_id)
+            continue
+        if waiting:
+            return f"messages[{at}] comes before the results of {', '.join(sorted(waiting))}"
+        waiting = {call.id for call in message.tool_calls}
+        if len(waiting) != len(message.tool_calls):
+            return f"messages[{at}] has two calls with one id"
+        if message.content is None and not message.tool_calls:
+            return f"messages[{at}] has neither content nor calls"
+    return f"no result for {', '.join(sorted(waiting))}" if waiting else ""
