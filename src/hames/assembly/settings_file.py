@@ -102,7 +102,7 @@ def read_choices(path: str, refused: Sequence[str] = ()) -> Choices | None:
 
 
 def _parse(data: bytes, path: str) -> dict[str, object]:
-    import tomllib
+    import tomllib  # noqa: PLC0415 - most starts find no settings file
 
     try:
         return tomllib.loads(data.decode())
