@@ -14,7 +14,7 @@ _SEQUENCE = re.compile(
     r"|\x1b[ -/]*[0-Z\\^-~]"  # all the short ones
 )
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
-_ODD_BYTES = bytes([*range(8), *range(14, 27), *range(28, 32)])
+_ODD_BYTES = bytes([*range(1, 8), *range(14, 27), *range(28, 32)])
 
 _MAGIC = (
     (0, b"\x89PNG\r\n\x1a\n", "PNG image"),
@@ -84,11 +84,12 @@ def decode_end(data: bytes) -> str:
 def is_binary(data: bytes) -> bool:
     """Whether the start of some data looks like no text: a known format, or many control bytes.
 
-    A stray NUL does not make it binary: programs separate names with them.
+    Some NULs do not make it binary: programs separate names with them.
     """
     sample = data[:_SAMPLE_BYTES]
     odd = len(sample) - len(sample.translate(None, _ODD_BYTES))
-    return odd * 20 > len(sample) or (odd > 0 and bool(kind_of(sample)))
+    nuls = sample.count(0)
+    return odd * 25 > len(sample) or nuls * 5 > len(sample) or (odd + nuls > 0 and bool(kind_of(sample)))
 
 
 def kind_of(data: bytes) -> str:

@@ -51,9 +51,10 @@ def check_bad_arguments(tool: Tool) -> None:
         try:
             tool.prepare(arguments)
         except ArgumentProblem as problem:
-            assert str(problem)
-            str(problem).encode()
+            told = str(problem).encode()
         else:
+            told = b""
+        if not told:
             raise AssertionError(f"{tool.spec.name} took {arguments}")
 
 
