@@ -34,3 +34,8 @@ def session_id(now_ms: int, noise: int) -> SessionId:
     number = (now_ms & (2**48 - 1)) << 80 | (noise & (2**80 - 1))
     digits = (_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5))
     return SessionId("".join(digits))
+
+
+def is_session_id(text: str) -> bool:
+    """Whether `text` has the form of a session id."""
+    return len(text) == 26 and all(char in _ALPHABET for char in text)

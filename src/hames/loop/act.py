@@ -7,7 +7,7 @@ import msgspec
 
 from hames.context.view import OpenCall
 from hames.core.errors import ArgumentProblem, Problem
-from hames.core.events import CallFinished, CallJudged, CallStarted, JobStarted, ModelReplied, Outcome
+from hames.core.events import CallFinished, CallJudged, CallStarted, ModelReplied, Outcome
 from hames.core.ids import CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
 from hames.core.messages import Call, Text
@@ -156,13 +156,13 @@ async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
 
 async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
     """Run these together. Results are staged in the model's order, also those of a cancelled group."""
-    results: dict[CallId, tuple[CallFinished, JobStarted | None]] = {}
+    results: dict[CallId, tuple[CallFinished, ToolResult]] = {}
 
     async def run(plan: Judged) -> None:
         begun_s = kit.clock.elapsed()
         result = await run_one(kit, plan)
         event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s)
-        results[plan.call.id] = (event, result.job)
+        results[plan.call.id] = (event, result)
 
     try:
         if len(group) == 1:
@@ -174,8 +174,8 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
     finally:
         for plan in group:
             if plan.call.id in results:
-                event, job = results[plan.call.id]
-                kit.journal.stage(*((job,) if job else ()), event)
+                event, result = results[plan.call.id]
+                kit.journal.stage(*((result.job,) if result.job else ()), event, blobs=result.blobs)
 
 
 async def run_one(kit: Kit, plan: Judged) -> ToolResult:

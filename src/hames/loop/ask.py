@@ -25,8 +25,10 @@ class Answered(msgspec.Struct, frozen=True):
 
 async def assemble(kit: Kit) -> Assembled:
     """The next request body."""
-    fresh = kit.view.messages[kit.assembler.encoded :]
-    images = {blob: await kit.blobs.get(blob) for blob in images_in(fresh)}
+    shown = images_in(kit.view.messages[kit.assembler.encoded :])
+    if shown:
+        await kit.journal.record()  # A picture that is only staged cannot be read back yet.
+    images = {blob: await kit.blobs.get(blob) for blob in shown}
     return kit.assembler.assemble(kit.view.messages, kit.answerer.options, images)
 
 

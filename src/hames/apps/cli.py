@@ -1,0 +1,64 @@
+"""The `hames` command."""
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import anyio
+
+from hames import __version__
+from hames.apps.flags import Invocation, parse
+from hames.assembly.commands import execute, export, list_sessions, show_session
+from hames.assembly.doctor import doctor
+from hames.assembly.run import converse, run_headless
+from hames.assembly.settings import load
+from hames.core.errors import ExitCode, HamesError
+
+DEMO = "hames.apps.demo"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code. Every expected failure is one line on stderr."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if sys.platform == "win32":
+        print("hames: native Windows is not supported; run hames inside WSL2", file=sys.stderr)
+        return ExitCode.CONFIG
+    if words[:1] == ["demo"]:
+        os.execv(sys.executable, [sys.executable, "-m", DEMO, *words[1:]])  # noqa: S606 - our own interpreter
+    try:
+        return _dispatch(parse(words))
+    except HamesError as error:
+        print(f"hames: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.CANCELLED
+    except BrokenPipeError:
+        # Whoever read our output is gone; nothing can be said to them any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILED
+
+
+def _dispatch(asked: Invocation) -> int:
+    match asked.command:
+        case "version":
+            print(f"hames {__version__}")
+            return ExitCode.DONE
+        case "exec":
+            return execute(load(asked.flags), asked.words)
+        case "sessions list":
+            return anyio.run(partial(list_sessions, load(asked.flags), as_json=asked.as_json))
+        case "sessions show":
+            return anyio.run(partial(show_session, load(asked.flags), asked.session, whole=asked.whole))
+        case "export":
+            return anyio.run(partial(export, load(asked.flags), asked.session))
+        case "doctor":
+            return anyio.run(partial(doctor, load(asked.flags)))
+        case "run":
+            return anyio.run(partial(run_headless, load(asked.flags), asked.run))
+        case "talk":
+            return anyio.run(partial(converse, load(asked.flags), asked.run))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

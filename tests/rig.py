@@ -1,0 +1,226 @@
+"""A turn on the bench: a scripted model, a store in memory, and tools made by the test."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from hames.context.assemble import body_blobs
+from hames.context.view import fold
+from hames.core.errors import ArgumentProblem
+from hames.core.events import AnyEvent, CommandFact, Effect, Entry, JobFinished, JobStarted, Usage
+from hames.core.ids import JobId
+from hames.core.messages import Text
+from hames.core.ports import (
+    ApprovalAnswer,
+    ApprovalRequest,
+    Approver,
+    CallContext,
+    Claim,
+    Delta,
+    Judgement,
+    Model,
+    Prepared,
+    Subject,
+    ToolResult,
+    ToolSpec,
+)
+from hames.core.profiles import ModelFacts, ModelProfile, Provider
+from hames.loop.kit import Answerer, TurnLimits
+from hames.session.host import Host, HostParts, Place
+from hames.session.resume import requests_in
+from hames.session.session import Session
+from hames.stores.memory import MemoryStore
+from hames.testing.chance import FixedChance
+from hames.testing.clock import VirtualClock
+from hames.testing.plain_wire import PlainWire
+from hames.testing.scripted import Answer, Scripted, ScriptedCall, ScriptedModel
+
+Body = Callable[[str, CallContext], Awaitable[ToolResult]]
+
+PROFILE = ModelProfile(
+    Provider(name="test", base_url="", wire="chat", key_env="", default_model="m"),
+    "m",
+    ModelFacts(window=100_000, max_output=1000),
+)
+
+
+def ok(text: str) -> ToolResult:
+    return ToolResult("ok", (Text(text),))
+
+
+def asks(*calls: tuple[str, str], text: str = "", usage: Usage | None = None) -> Scripted:
+    """A scripted reply that asks for these calls: (tool, argument string)."""
+    made = tuple(ScriptedCall(name, arguments) for name, arguments in calls)
+    return Scripted(text=text, calls=made, usage=usage or Usage(input=100, output=10))
+
+
+class BenchAction:
+    """A call of a tool made by a test."""
+
+    def __init__(self, name: str, effect: Effect, body: Body, arguments: str) -> None:
+        self.effect: Effect = effect
+        self._name = name
+        self._body = body
+        self._arguments = arguments
+
+    def subject(self, cwd: str) -> Subject:
+        return Subject(self._name, command=self._arguments if self.effect == "effectful" else "")
+
+    async def run(self, context: CallContext) -> ToolResult:
+        return await self._body(self._arguments, context)
+
+
+class BenchTools:
+    """Tools made by a test: a name, an effect, and what is done."""
+
+    def __init__(self, tools: Mapping[str, tuple[Effect, Body]]) -> None:
+        self._tools = tools
+
+    def specs(self) -> Sequence[ToolSpec]:
+        return [ToolSpec(name, "made by a test", msgspec.Raw(b"{}")) for name in self._tools]
+
+    def prepare(self, name: str, arguments: str) -> Prepared:
+        if name not in self._tools:
+            raise ArgumentProblem(f"there is no tool {name}")
+        effect, body = self._tools[name]
+        return Prepared(name, arguments, BenchAction(name, effect, body, arguments))
+
+
+class BenchPolicy:
+    """Allows everything but the tools it is told of."""
+
+    def __init__(self, verdicts: Mapping[str, Judgement]) -> None:
+        self._verdicts = verdicts
+
+    def judge(self, subject: Subject, effect: Effect) -> Judgement:
+        return self._verdicts.get(subject.tool, Judgement("allow_in_sandbox", "test"))
+
+
+class BenchPerson:
+    """Answers from a list, and keeps what was asked."""
+
+    def __init__(self, *answers: ApprovalAnswer) -> None:
+        self._answers = list(answers)
+        self.asked: list[ApprovalRequest] = []
+
+    async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
+        self.asked.append(request)
+        return self._answers.pop(0)
+
+
+class BenchJobs:
+    """Jobs that end when the test says so."""
+
+    def __init__(self) -> None:
+        self.over: dict[JobId, JobFinished] = {}
+        self.on_wait: Callable[[], None] = lambda: None
+        self.stopped: list[JobId] = []
+
+    async def ended(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
+        return [self.over[job] for job in live if job in self.over]
+
+    async def wait(self, live: Mapping[JobId, JobStarted], timeout_s: float) -> None:
+        self.on_wait()
+
+    async def stop(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
+        self.stopped.extend(live)
+        return [job_over(job) for job in live]
+
+
+def job_over(job: JobId, told: str = "[job over]") -> JobFinished:
+    return JobFinished(job=job, command=CommandFact(exit_code=0), output=None, told=told)
+
+
+class Watcher:
+    """Keeps what a listener is told."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.deltas: list[tuple[int, Delta]] = []
+
+    def entry(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def delta(self, step: int, delta: Delta) -> None:
+        self.deltas.append((step, delta))
+
+
+class CountingStore(MemoryStore):
+    """Remembers what each append brought: how many events, which blobs."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.appended: list[int] = []
+        self.brought: list[bytes] = []
+
+    async def append(
+        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+    ) -> tuple[Claim, tuple[Entry, ...]]:
+        self.appended.append(len(events))
+        self.brought.extend(blobs)
+        return await super().append(claim, events, blobs)
+
+
+class Rig:
+    """Everything that a session needs, on the bench. Fields may be replaced before `open`."""
+
+    def __init__(
+        self,
+        *answers: Answer,
+        script: Callable[[int, bytes], Answer] | None = None,
+        tools: Mapping[str, tuple[Effect, Body]] | None = None,
+        verdicts: Mapping[str, Judgement] | None = None,
+        limits: TurnLimits | None = None,
+    ) -> None:
+        self.clock = VirtualClock(jump=True)
+        self.store = CountingStore(self.clock)
+        self.model = ScriptedModel(script or answers)
+        self.asked: Model = self.model
+        self.tools = BenchTools(tools or {})
+        self.policy = BenchPolicy(verdicts or {})
+        self.person: Approver = BenchPerson()
+        self.jobs = BenchJobs()
+        self.watcher = Watcher()
+        self.limits = limits or TurnLimits()
+        self.profile = PROFILE
+        self.chance = FixedChance(1)
+        self.nano_usd: int | None = 1000
+        self.mode = "auto"
+
+    @property
+    def host(self) -> Host:
+        return Host(
+            HostParts(
+                store=self.store,
+                blobs=self.store,
+                answerer=Answerer(self.asked, PlainWire(), self.profile, lambda usage, at: self.nano_usd),
+                tools=self.tools,
+                policy=self.policy,
+                approver=self.person,
+                jobs=self.jobs,
+                listener=self.watcher,
+                clock=self.clock,
+                chance=self.chance,
+                limits=self.limits,
+                place=Place("/w", "[the workspace]", "none", self.mode, "0"),
+            )
+        )
+
+    async def open(self) -> Session:
+        return await self.host.open()
+
+    async def logged(self, session: Session) -> list[object]:
+        """The events on the log, without their places."""
+        return [entry.event for entry in await self.store.read(session.id)]
+
+
+async def check_the_log(rig: Rig, session: Session) -> None:
+    """The laws of every log: it folds to the session's own view, and each request can be rebuilt."""
+    entries = await rig.store.read(session.id)
+    again, own = fold(entries), session.view
+    assert again.messages == own.messages
+    assert again.totals == own.totals
+    assert again.open_calls == own.open_calls
+    requests = requests_in(entries)
+    bodies = [b"".join([await rig.store.get(blob) for blob in body_blobs(requests, seq)]) for seq in requests]
+    assert bodies == rig.model.bodies
