@@ -25,7 +25,7 @@ class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The settings of one source. What is None is not said."""
+    """The settings of one source; what it does not say is left to others."""
 
     model: Annotated[
         str | None,

@@ -1,0 +1,149 @@
+"""Writes the reference pages that are generated from the code; with `--check` says which are stale."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from hames.assembly.settings import NEVER_BY_PROJECT
+from hames.assembly.settings_file import schema
+from hames.core.errors import ExitCode
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+Schema = Mapping[str, object]
+
+EXIT_CODES = """\
+# Exit codes
+
+*Generated from `core/errors.py` by `scripts/fix`.*
+
+How a run of `hames` ended. A script can rely on these.
+
+| code | meaning |
+|---|---|
+"""
+
+SETTINGS = """\
+# Settings
+
+*Generated from `assembly/settings_file.py` by `scripts/fix`.*
+
+Settings are TOML. Sources, the strongest first:
+
+1. `/etc/hames/managed.toml`: what the machine's owner has decided.
+2. Flags: `--max-steps 50` sets `max_steps`.
+3. The file given with `--settings FILE`.
+4. Yours: `$XDG_CONFIG_HOME/hames/settings.toml`, usually `~/.config/hames/settings.toml`.
+5. The project's: `.hames/settings.toml` in the workspace, in a trusted workspace only.
+
+A value is that of the strongest source that sets it. But:
+
+- A limit (`max_...`, `wait_jobs_s`) and the `permission_mode` of the managed file are ceilings: others can be stricter,
+  not looser. A flag that would be overruled is an error; a file that is overruled is named in a notice.
+- A project can only tighten: limits and mode are ceilings here too, and its `permissions.allow` is refused.
+- A project never sets NEVER.
+- A `base_url` brings its own `wire` and `api_key_env`: those of weaker sources do not hold for it.
+- Permission rules of all sources hold together: deny beats ask beats allow.
+- `sandbox = "none"` is refused in every file; it takes the flag `--sandbox none`.
+
+A workspace is trusted with `--trust`, or by a record that a person made. The record holds the hashes of the workspace's
+control files (`.hames/`, `.mcp.json`, `AGENTS.md`, `CLAUDE.md`, `GEMINI.md`), so trust ends when one of them changes.
+
+An unknown key, a wrong type and a file that cannot be read are errors (exit code 52) that name the file and the key.
+Editors can check a file with [settings.schema.json](settings.schema.json).
+
+## Keys
+
+| key | takes | what it says |
+|---|---|---|
+"""
+
+ENVIRONMENT = """
+## Environment
+
+| variable | what it does |
+|---|---|
+| `DEEPSEEK_API_KEY` | the key for DeepSeek; alone it is enough |
+| `DEEPSEEK_BASE_URL` | another address for DeepSeek; `base_url` beats it |
+| the one that `api_key_env` names | the key for the endpoint of `base_url` |
+| `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies for requests to the model, in either case |
+| `XDG_CONFIG_HOME`, `XDG_STATE_HOME`, `XDG_CACHE_HOME` | where settings, sessions and caches lie |
+"""
+
+
+def exit_codes() -> str:
+    """The page of exit codes."""
+    return EXIT_CODES + "".join(f"| {code.value} | {code.meaning} |\n" for code in ExitCode)
+
+
+def settings() -> str:
+    """The page of settings."""
+    definitions = cast(Mapping[str, Schema], schema()["$defs"])
+    rows: list[str] = []
+    for key, value in _properties(definitions["Choices"]).items():
+        if key == "permissions":
+            below = _properties(definitions["Permissions"])
+            rows.extend(_row(f"permissions.{name}", each) for name, each in below.items())
+        else:
+            rows.append(_row(key, value))
+    never = ", ".join(f"`{key}`" for key in NEVER_BY_PROJECT)
+    return SETTINGS.replace("NEVER", never) + "".join(rows) + ENVIRONMENT
+
+
+def _properties(definition: Schema) -> Mapping[str, Schema]:
+    return cast(Mapping[str, Schema], definition["properties"])
+
+
+def _row(key: str, value: Schema) -> str:
+    return f"| `{key}` | {_takes(value)} | {value['description']} |\n"
+
+
+def _takes(value: Schema) -> str:
+    """A key's type, in words."""
+    options = cast(list[Schema], value.get("anyOf", [value]))
+    option = next(each for each in options if each.get("type") != "null")
+    if "enum" in option:
+        return " or ".join(f"`{each}`" for each in cast(list[str | None], option["enum"]) if each)
+    words = {"array": "list of strings", "integer": "whole number", "number": "number"}
+    text = words.get(str(option["type"]), "string")
+    for bound, sign in (("minimum", "at least"), ("exclusiveMinimum", "more than")):
+        if bound in option:
+            text += f", {sign} {option[bound]}"
+    return text
+
+
+def pages() -> dict[str, str]:
+    """All generated pages by their file name."""
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "hames settings",
+        **schema(),
+    }
+    raw = msgspec.json.format(msgspec.json.encode(whole), indent=2).decode()
+    return {
+        "exit-codes.md": exit_codes(),
+        "settings.md": settings(),
+        "settings.schema.json": raw + "\n",
+    }
+
+
+def main() -> int:
+    """Write the pages, or with `--check` compare them."""
+    stale = 0
+    for name, text in pages().items():
+        path = DOCS / name
+        if path.exists() and path.read_text() == text:
+            continue
+        if "--check" in sys.argv[1:]:
+            print(f"docs/{name} is stale; run scripts/fix")
+            stale = 1
+        else:
+            path.write_text(text)
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
