@@ -1,6 +1,5 @@
 import msgspec
 import pytest
-from tests.rig import Rig, asks, check_the_log, ok
 
 from hames.context.prompt import SYSTEM
 from hames.context.view import fold
@@ -19,6 +18,7 @@ from hames.core.messages import Text, ToolMessage
 from hames.core.ports import CallContext, ToolResult, Words
 from hames.session.session import Session
 from hames.testing.scripted import Scripted
+from tests.rig import Rig, asks, check_the_log, ok
 
 pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]
@@ -240,3 +240,13 @@ async def test_a_damaged_piece_of_a_request_stops_the_resume() -> None:
     await bare.store.append(claim, [e.event for e in entries if e.event is not None])
     with pytest.raises(DamagedLog):
         await bare.host.resume(session.id)
+
+
+async def test_a_call_whose_tool_is_gone_after_the_restart_is_told_so() -> None:
+    rig = script()
+    session = await resumed_in(rig, CallFinished, 0)
+    rig.tools = Rig().tools
+    again = await rig.host.resume(session.id)
+    await again.go_on()
+    outcomes = {e.call: e.outcome for e in await rig.logged(again) if isinstance(e, CallFinished)}
+    assert outcomes[call_id(1, 1)] == "invalid"

@@ -103,8 +103,6 @@ async def _leave_jobs(kit: Kit) -> Ending:
 
 def _cancelled(kit: Kit) -> Ending:
     for call in tuple(kit.view.open_calls.values()):
-        if call.intended is None:
-            continue
         if call.started is None:
             kit.journal.stage(
                 unrun(call.call.id, "not_run", "[not run: the user cancelled before it started]")

@@ -15,14 +15,16 @@ async def interruptible(work: Callable[[], Awaitable[T]]) -> T | None:
     More signals change nothing: what stops is already stopping.
     """
     outcome: list[T] = []
-    async with anyio.create_task_group() as tasks:
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async with anyio.create_task_group() as tasks:
+            scope = anyio.CancelScope()
 
-        async def watch() -> None:
-            with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            async def watch() -> None:
                 async for _ in received:
-                    tasks.cancel_scope.cancel()
+                    scope.cancel()
 
-        tasks.start_soon(watch)
-        outcome.append(await work())
-        tasks.cancel_scope.cancel()
+            tasks.start_soon(watch)
+            with scope:
+                outcome.append(await work())
+            tasks.cancel_scope.cancel()
     return outcome[0] if outcome else None
