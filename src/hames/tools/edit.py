@@ -16,12 +16,13 @@ from hames.core.ports import (
     ToolSpec,
     WriteOrder,
 )
-from hames.core.text import presentable
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.matching import Match, Place, find
 from hames.tools.near import diff, near_misses
-from hames.tools.paths import absolute, listed, shown, touched
+from hames.tools.paths import absolute, shown, touched
 from hames.tools.write import refuse_output
+
+_NAMED_PLACES = 8
 
 
 class EditArguments(msgspec.Struct, frozen=True):
@@ -86,7 +87,7 @@ class EditAction:
             fact = await self._files.write(WriteOrder(path, data, result.sha256))
         except FileProblem as problem:
             raise (_stale(path) if problem.trouble == "changed" else problem) from None
-        said = _said(shown(path, context.cwd), presentable(diff(text, match.places)), match)
+        said = _said(shown(path, context.cwd), text, match)
         return ToolResult("ok", (Text(said),), files=(FileFact(path, fact.sha256, "wrote"),))
 
     async def _content(self, path: str, seen: str | None) -> ReadResult:
@@ -109,11 +110,11 @@ class EditAction:
             done = (
                 f"new_string is already at line {_line(text, at)}: was this done before? " if at >= 0 else ""
             )
-            near = presentable(near_misses(text, old))
+            near = near_misses(text, old)
             raise Problem(f"old_string is not in the file: nothing was changed. {done}{near}")
         if len(places) > 1 and not (self._arguments.replace_all and match.certain):
-            how = f" when {match.how} are overlooked" if match.how else ""
-            lines = listed(f"{_line(text, place.start):,}" for place in places)
+            how = f", overlooking {match.how}" if match.how else ""
+            lines = _lines(text, places)
             advice = " or set replace_all" if match.certain else ""
             raise Problem(
                 f"old_string is in the file {len(places)} times{how}, at lines {lines}: nothing was changed. "
@@ -134,10 +135,17 @@ def _replaced(text: str, places: tuple[Place, ...]) -> str:
     return "".join((*pieces, text[at:]))
 
 
-def _said(name: str, changes: str, match: Match) -> str:
-    count = f" at {len(match.places)} places" if len(match.places) > 1 else ""
+def _said(name: str, text: str, match: Match) -> str:
     how = f" (found by overlooking {match.how})" if match.how else ""
-    return f"edited {name}{count}{how}\n{changes}"
+    if len(match.places) == 1:
+        return f"edited {name}{how}\n{diff(text, match.places[0])}"
+    return f"edited {name} at {len(match.places)} places{how}: lines {_lines(text, match.places)}"
+
+
+def _lines(text: str, places: tuple[Place, ...]) -> str:
+    named = ", ".join(str(_line(text, place.start)) for place in places[:_NAMED_PLACES])
+    more = len(places) - _NAMED_PLACES
+    return f"{named} and {more} more" if more > 0 else named
 
 
 def _stale(path: str) -> FileProblem:

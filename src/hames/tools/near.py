@@ -1,15 +1,14 @@
 """What to say of an edit: what it changed, or what comes near when it fits nowhere."""
 
-from collections.abc import Sequence
 from difflib import SequenceMatcher
 
 import msgspec
 
+from hames.core.text import presentable
 from hames.tools.matching import Place
 from hames.tools.results import within
 
 _AROUND_LINES = 3
-_PLACES = 3
 _DIFF_LINES = 200
 _DIFF_BYTES = 2000
 _NEAR = 0.6
@@ -20,20 +19,12 @@ _SAME_LINES = 50
 # What changed
 
 
-def diff(text: str, places: Sequence[Place]) -> str:
-    """The changed lines with those around them, a few places at most."""
-    said: list[str] = []
-    moved = 0
-    for place in places[:_PLACES]:
-        number, before, after = _around(text, place)
-        said.append(f"@@ line {number + moved} @@")
-        said.extend(_compared(before, after))
-        moved += len(after) - len(before)
+def diff(text: str, place: Place) -> str:
+    """The changed lines with those around them."""
+    number, before, after = _around(text, place)
+    said = [presentable(line) for line in _compared(before, after)]
     shown, count = within(said, _DIFF_BYTES)
-    more = ["…"] if count < len(said) else []
-    if len(places) > _PLACES:
-        more.append(f"and {len(places) - _PLACES} more places")
-    return "\n".join([shown, *more])
+    return "\n".join([f"@@ line {number} @@", shown, *(["…"] if count < len(said) else [])])
 
 
 def _around(text: str, place: Place) -> tuple[int, list[str], list[str]]:
@@ -80,9 +71,11 @@ def near_misses(text: str, old: str) -> str:
     there = lines[start : start + len(wanted)]
     blank = [line.split() for line in there] == [line.split() for line in wanted]
     why = " (it differs only in white space)" if blank else ""
-    head = f"the nearest is at lines {start + 1}-{start + len(there)}{why}; `-` is old_string, `+` the file:"
-    said, count = within(_differences(wanted, there, start + 1), _DIFF_BYTES)
-    return "\n".join([head, said, *(["…"] if count < len(wanted) else [])])
+    lines_there = f"line {start + 1}" if len(there) == 1 else f"lines {start + 1}-{start + len(there)}"
+    head = f"the nearest is at {lines_there}{why}; `-` is old_string, `+` the file:"
+    lines = [presentable(line) for line in _differences(wanted, there, start + 1)]
+    said, count = within(lines, _DIFF_BYTES)
+    return "\n".join([head, said, *(["…"] if count < len(lines) else [])])
 
 
 def _differences(wanted: list[str], there: list[str], number: int) -> list[str]:
