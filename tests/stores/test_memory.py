@@ -13,11 +13,6 @@ from hames.testing.store_suite import CHECKS, Bench, FullStore
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
 @pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
 async def test_a_memory_store_passes_the_suite(number: int, tmp_path: Path) -> None:
     clock = VirtualClock()

@@ -14,7 +14,9 @@ SCHEMA = 1
 _APPLICATION = 0x68616D65
 """Marks a SQLite file as ours."""
 
-_BUSY_S = 10.0
+BUSY_S = 10.0
+"""How long a commit waits for another process that is writing."""
+
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
 
 # The types are understood by SQLite and PostgreSQL alike.
@@ -54,7 +56,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def open_database(directory: str) -> sqlite3.Connection:
+def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     """A connection to `log.db` in `directory`, which is made, private to its owner, if it is not there.
 
     Raises `NewerLog`, `StoreFull` or `StoreError`.
@@ -64,7 +66,7 @@ def open_database(directory: str) -> sqlite3.Connection:
         make_directory(directory)
         if not os.path.exists(path):
             _create(directory, path)
-        connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
     except OSError as error:
         raise file_error(error, directory) from error
     except sqlite3.Error as error:
@@ -188,8 +190,8 @@ def database_error(error: sqlite3.Error, directory: str) -> StoreError:
             return StoreError(f"the disk failed under {path}: {error}")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(
-                f"{path} was locked by another process for over {_BUSY_S:.0f} s: "
-                f"find it with `fuser {path}` and let it finish, or end it"
+                f"{path} is locked by another process: find it with `fuser {path}` "
+                "and let it finish, or end it"
             )
         case sqlite3.SQLITE_NOTADB:
             return StoreError(f"{path} is not a log of hames: move it away, or set another directory")
@@ -197,7 +199,7 @@ def database_error(error: sqlite3.Error, directory: str) -> StoreError:
             return DamagedLog(f"{path} is damaged: {error}; keep a copy before anything else")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return StoreError(
-                f"cannot write {path}: {error}; make the directory writable, or set another one"
+                f"cannot write {path}: {error}; make {directory} writable, or set another directory"
             )
         case _:
             return StoreError(f"{path}: {error}")

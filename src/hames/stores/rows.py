@@ -206,7 +206,8 @@ def summary(made: Sequence[Draft]) -> Summary:
 
 
 def _first_words(text: str) -> str:
-    line = " ".join(text[: TITLE_CHARS * 8].split())
+    printable = "".join(c if c.isprintable() else " " for c in text[: TITLE_CHARS * 8])
+    line = " ".join(printable.split())
     if len(line) <= TITLE_CHARS:
         return line
     whole, space, _ = line[:TITLE_CHARS].rpartition(" ")

@@ -21,7 +21,7 @@ from hames.core.limits import INLINE_BYTES
 from hames.core.ports import Claim, Clock, SessionRow
 from hames.stores import rows
 from hames.stores.blob_files import BlobFiles, address
-from hames.stores.database import file_error, open_database
+from hames.stores.database import BUSY_S, file_error, open_database
 from hames.stores.group import GroupCommit
 from hames.stores.locks import SessionLocks
 
@@ -70,12 +70,12 @@ class _Piece(msgspec.Struct, frozen=True):
     data: bytes | None
 
 
-async def open_sqlite(directory: str, clock: Clock) -> "SqliteStore":
-    """The store in `directory`, made if it is not there.
+async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -> "SqliteStore":
+    """The store in `directory`, made if it is not there. `busy_s`: the wait for another process' commit.
 
     Raises `NewerLog`, `StoreFull`, or a `StoreError` that says what to do.
     """
-    store = SqliteStore(directory, clock)
+    store = SqliteStore(directory, clock, busy_s)
     await store.open()
     return store
 
@@ -83,10 +83,10 @@ async def open_sqlite(directory: str, clock: Clock) -> "SqliteStore":
 class SqliteStore:
     """Implements `Store` and `Blobs`. Made by `open_sqlite`; to be closed, or used in `async with`."""
 
-    def __init__(self, directory: str, clock: Clock) -> None:
+    def __init__(self, directory: str, clock: Clock, busy_s: float) -> None:
         self._directory = directory
         self._clock = clock
-        self._group = GroupCommit(directory, lambda: open_database(directory))
+        self._group = GroupCommit(directory, lambda: open_database(directory, busy_s))
         self._files = BlobFiles(os.path.join(directory, "blobs"))
         self._locks = SessionLocks(os.path.join(directory, "locks"))
         # Blobs that were taken and have no row yet: they go with the next append.

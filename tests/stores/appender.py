@@ -1,0 +1,114 @@
+"""A process of its own that appends to a store: to be killed, or to meet a full disk.
+
+`loop DIR` appends for ever and prints the head after each append. `fill DIR` appends until the disk is
+full, makes room, goes on, and prints what it met as JSON. `few DIR NAME` makes twenty appends to the
+session NAME. `open DIR` only opens, and prints what it is told when that fails.
+"""
+
+import json
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from hames.core.errors import StoreError, StoreFull
+from hames.core.events import AnyEvent, TurnEnded, TurnStarted, UserSpoke
+from hames.core.ids import SessionId, blob_id
+from hames.core.limits import INLINE_BYTES
+from hames.core.messages import Text
+from hames.core.ports import Claim
+from hames.stores.sqlite import SqliteStore, open_sqlite
+from hames.testing.clock import VirtualClock
+
+SESSION = SessionId("s")
+
+
+def _step(turn: int) -> Sequence[AnyEvent]:
+    return (TurnStarted(turn), UserSpoke((Text("x" * 500),)), TurnEnded(turn, "done", ""))
+
+
+async def _loop(directory: str) -> None:
+    async with await open_sqlite(directory, VirtualClock()) as store:
+        claim = await store.claim(SESSION)
+        while True:
+            blob = claim.head.to_bytes(8, "big")
+            big = blob * (INLINE_BYTES // 8 + 1)
+            claim, _ = await store.append(claim, _step(claim.head), (blob, big))
+            print(claim.head, flush=True)
+
+
+async def _until_full(store: SqliteStore, claim: Claim, size: int) -> tuple[Claim, str]:
+    # The claim after the last append that was acknowledged, and what was said of the next one.
+    while True:
+        try:
+            claim, _ = await store.append(claim, _step(1), (claim.head.to_bytes(8, "big") * (size // 8),))
+        except StoreFull as error:
+            return claim, str(error)
+
+
+def _occupy(directory: str) -> None:
+    Path(directory, "filler").write_bytes(bytes(200_000))
+
+
+def _make_room(directory: str) -> None:
+    Path(directory, "filler").unlink()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+
+async def _fill(directory: str) -> None:
+    _occupy(directory)
+    async with await open_sqlite(directory, VirtualClock()) as store:
+        claim = await store.claim(SESSION)
+        claim, small_words = await _until_full(store, claim, 1000)
+        claim, big_words = await _until_full(store, claim, INLINE_BYTES * 8)
+        acknowledged = claim.head
+        _make_room(directory)
+        claim, _ = await store.append(claim, _step(2), (b"after",))
+        read = len(await store.read(SESSION))
+        last = (await store.get(blob_id(b"after"))).decode()
+    print(
+        json.dumps(
+            {
+                "acknowledged": acknowledged,
+                "words": [small_words, big_words],
+                "head": claim.head,
+                "read": read,
+                "blob": last,
+            }
+        )
+    )
+
+
+async def _few(directory: str, name: str) -> None:
+    async with await open_sqlite(directory, VirtualClock()) as store:
+        claim = await store.claim(SessionId(name))
+        for turn in range(20):
+            claim, _ = await store.append(claim, _step(turn))
+
+
+async def _open(directory: str) -> None:
+    try:
+        async with await open_sqlite(directory, VirtualClock()):
+            print("opened")
+    except StoreError as error:
+        print(error)
+
+
+def main() -> None:
+    mode, directory, *more = sys.argv[1:]
+    match mode:
+        case "loop":
+            anyio.run(_loop, directory)
+        case "fill":
+            if more:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (int(more[0]), resource.RLIM_INFINITY))
+            anyio.run(_fill, directory)
+        case "few":
+            anyio.run(_few, directory, more[0])
+        case _:
+            anyio.run(_open, directory)
+
+
+main()
