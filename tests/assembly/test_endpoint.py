@@ -1,7 +1,6 @@
 """Where requests go, and with which key."""
 
 import pytest
-from tests.assembly.conftest import House
 
 from hames.assembly.endpoint import KeyMissing, endpoint
 from hames.assembly.secret import Secret
@@ -9,6 +8,7 @@ from hames.assembly.settings import Flags
 from hames.assembly.settings_file import Choices
 from hames.core.errors import ExitCode
 from hames.core.profiles import Provider
+from tests.assembly.conftest import House
 
 PROVIDER = Provider(
     name="deepseek",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from tests.assembly.conftest import House
 
 from hames.assembly.secret import Environ
 from hames.assembly.settings import Flags, places, read_directories
@@ -15,6 +14,7 @@ from hames.assembly.trust import remember_trust
 from hames.core.errors import ConfigError, UsageError
 from hames.core.limits import WAIT_JOBS_S
 from hames.models.address import Proxies
+from tests.assembly.conftest import House
 
 
 def said(trust: bool = False, **choices: object) -> Flags:
