@@ -18,6 +18,7 @@ from hames.core.ports import (
     Claim,
     Delta,
     Judgement,
+    Listener,
     Model,
     Prepared,
     Subject,
@@ -181,6 +182,7 @@ class Rig:
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
         self.watcher = Watcher()
+        self.listener: Listener = self.watcher
         self.limits = limits or TurnLimits()
         self.profile = PROFILE
         self.chance = FixedChance(1)
@@ -198,7 +200,7 @@ class Rig:
                 policy=self.policy,
                 approver=self.person,
                 jobs=self.jobs,
-                listener=self.watcher,
+                listener=self.listener,
                 clock=self.clock,
                 chance=self.chance,
                 limits=self.limits,

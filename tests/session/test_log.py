@@ -48,7 +48,9 @@ async def test_nothing_staged_is_nothing_to_commit() -> None:
 
 def test_a_listener_that_fails_is_dropped_and_harms_nobody() -> None:
     watcher = Watcher()
-    listeners = Listeners([Broken(), watcher, Broken()])
+    listeners = Listeners()
+    for listener in (Broken(), watcher, Broken()):
+        listeners.add(listener)
     (entry,) = entries(TurnStarted(turn=1))
     listeners.entry(entry)
     listeners.delta(1, TextDelta("x"))
@@ -58,7 +60,8 @@ def test_a_listener_that_fails_is_dropped_and_harms_nobody() -> None:
 
 
 def test_a_listener_that_fails_on_a_delta_is_dropped_too() -> None:
-    listeners = Listeners([Broken()])
+    listeners = Listeners()
+    listeners.add(Broken())
     listeners.delta(1, TextDelta("x"))
     listeners.delta(1, TextDelta("y"))
     assert [str(failure) for failure in listeners.failures] == ["broken on a delta"]

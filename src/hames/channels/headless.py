@@ -16,6 +16,7 @@ from hames.core.events import (
     CallLost,
     Entry,
     ModelReplied,
+    SessionOpened,
     SettingsPinned,
     TurnEnded,
     UserSpoke,
@@ -72,10 +73,10 @@ class Progress:
 class StreamJson:
     """Prints each durable event that has a place in Claude Code's stream-json shape, with its `seq`."""
 
-    def __init__(self, write: Write, tools: Sequence[str], version: str) -> None:
+    def __init__(self, write: Write, version: str, tools: Sequence[str]) -> None:
         self._write = write
-        self._tools = tools
         self._version = version
+        self._tools = tools
         self._cwd = ""
 
     def entry(self, entry: Entry) -> None:
@@ -89,10 +90,14 @@ class StreamJson:
 
     def _line(self, entry: Entry) -> Mapping[str, object] | None:
         match entry.event:
+            case SessionOpened(workspace=workspace):
+                self._cwd = workspace
+                return None
             case SettingsPinned() as pinned:
                 return {
                     "type": "system",
                     "subtype": "init",
+                    "cwd": self._cwd,
                     "model": pinned.model,
                     "tools": self._tools,
                     "permissionMode": pinned.mode,
@@ -241,23 +246,36 @@ class Headless:
         return await self._turn(words)
 
     async def converse(self, lines: AsyncIterator[str]) -> ExitCode:
-        """A turn for each message of `lines`, until they end."""
+        """A turn for each message of `lines`, until they end. A line that is no message ends them: what
+        came before it is done, then `UsageError` is raised."""
         code = ExitCode.DONE
+        faults: list[UsageError] = []
         send, receive = anyio.create_memory_object_stream[Words](1000)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._read, lines, send)
-            async for words in receive:
-                code = await self._turn([words])
-                if code is ExitCode.CANCELLED:
-                    tasks.cancel_scope.cancel()
+            tasks.start_soon(self._read, lines, send, faults)
+            with receive:
+                async for words in receive:
+                    code = await self._turn([words])
+                    while left := self._session.inbox.take():
+                        code = await self._turn(left)  # They came too late to steer the turn.
+                    if code is ExitCode.CANCELLED:
+                        tasks.cancel_scope.cancel()
+        if faults:
+            raise faults[0]
         return code
 
-    async def _read(self, lines: AsyncIterator[str], send: MemoryObjectSendStream[Words]) -> None:
+    async def _read(
+        self, lines: AsyncIterator[str], send: MemoryObjectSendStream[Words], faults: list[UsageError]
+    ) -> None:
         with send:
             async for line in lines:
                 if not line.strip():
                     continue
-                words = read_message(line)
+                try:
+                    words = read_message(line)
+                except UsageError as error:
+                    faults.append(error)
+                    return
                 if self._busy:
                     self._session.inbox.put(words)
                 else:

@@ -46,9 +46,13 @@ class SessionLog:
 class Listeners:
     """Several listeners as one. One that fails is dropped, and never harms the session."""
 
-    def __init__(self, listeners: Sequence[Listener]) -> None:
-        self._listeners = list(listeners)
+    def __init__(self) -> None:
+        self._listeners: list[Listener] = []
         self.failures: list[Exception] = []
+
+    def add(self, listener: Listener) -> None:
+        """Tell this one too, from now on."""
+        self._listeners.append(listener)
 
     def entry(self, entry: Entry) -> None:
         """Tell all of a durable event."""

@@ -1,6 +1,6 @@
 """A plain conversation in the terminal, line by line."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import anyio
 import msgspec
@@ -130,7 +130,8 @@ class Conversation:
                 await self._turn(None)
             elif first is not None:
                 await self._turn(first)
-            await self._turns(receive)
+            with receive:
+                await self._turns(receive)
             tasks.cancel_scope.cancel()
         return ExitCode.DONE
 
@@ -158,8 +159,12 @@ class Conversation:
                     await send.send(f"{line}\n")
 
     async def _turn(self, said: str | None) -> None:
+        await self._answer([Words((Text(said.rstrip("\n")),))] if said is not None else [])
+        while left := self._session.inbox.take():
+            await self._answer(left)  # They came too late to steer the turn.
+
+    async def _answer(self, words: Sequence[Words]) -> None:
         session = self._session
-        words = [Words((Text(said.rstrip("\n")),))] if said is not None else []
         self._busy = True
         ended = await interruptible(lambda: session.say(words) if words else session.go_on())
         self._busy = False

@@ -1,0 +1,73 @@
+import msgspec
+import pytest
+
+from hames.channels.listing import export_lines, find_session, latest_in, rows_json, size, story, table
+from hames.core.errors import SessionMissing
+from hames.core.events import AnyEvent, Entry
+from hames.core.ids import SessionId
+from hames.core.ports import SessionRow
+from hames.testing.entries import SESSION, entries
+from hames.testing.samples import SAMPLES
+
+
+def row(session: str, workspace: str = "/w") -> SessionRow:
+    return SessionRow(SessionId(session), workspace, 0, 60_000, 3, 1500, "fix \x1b[31mit", "done")
+
+
+ROWS = [row("0aaa", "/w"), row("0aab", "/v"), row("0b", "/w")]
+
+
+def test_a_session_is_found_by_its_id_or_the_start_of_it() -> None:
+    assert find_session(ROWS, "0b") == "0b"
+    assert find_session(ROWS, "0aaa") == "0aaa"
+    assert find_session([row("0"), row("01")], "0") == "0"
+
+
+@pytest.mark.parametrize(("wanted", "words"), [("0a", "2 sessions start"), ("zz", "no session zz")])
+def test_an_id_that_names_none_or_several_is_refused(wanted: str, words: str) -> None:
+    with pytest.raises(SessionMissing, match=words):
+        find_session(ROWS, wanted)
+
+
+def test_the_newest_session_of_a_workspace_comes_first_in_the_list() -> None:
+    assert latest_in(ROWS, "/w") == "0aaa"
+    with pytest.raises(SessionMissing, match="/nowhere"):
+        latest_in(ROWS, "/nowhere")
+
+
+def test_the_table_has_a_line_each_and_obeys_no_control_codes() -> None:
+    lines = list(table(ROWS))
+    assert len(lines) == 4
+    assert "1970-01-01 00:01" in lines[1]
+    assert "1.5 kB" in lines[1]
+    assert not any("\x1b" in line for line in lines)
+    assert list(table([])) == ["no sessions yet"]
+
+
+def test_rows_are_json_lines_too() -> None:
+    assert [msgspec.json.decode(line)["session"] for line in rows_json(ROWS)] == ["0aaa", "0aab", "0b"]
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(999, "999 B"), (1000, "1.0 kB"), (2_500_000, "2.5 MB"), (3 * 10**9, "3.0 GB"), (4 * 10**12, "4.0 TB")],
+)
+def test_sizes_are_for_the_eye(count: int, words: str) -> None:
+    assert size(count) == words
+
+
+@pytest.mark.parametrize("event", SAMPLES, ids=lambda event: type(event).__name__)
+def test_every_event_can_be_told(event: AnyEvent) -> None:
+    lines = list(story(entries(event)))
+    assert lines[0].startswith("     1   ")
+    assert all(len(line) < 400 for line in lines)
+
+
+def test_an_event_of_a_newer_version_is_named_as_such() -> None:
+    assert "newer" in next(story([Entry(SESSION, 1, 1, 0, None, "")]))
+
+
+def test_an_export_has_every_event_with_its_hash() -> None:
+    (line,) = export_lines(entries(SAMPLES[0]))
+    read = msgspec.json.decode(line)
+    assert (read["seq"], read["event"]["type"], len(read["hash"])) == (1, type(SAMPLES[0]).__name__, 64)

@@ -1,0 +1,207 @@
+from collections.abc import AsyncIterator
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from hames.channels.terminal.plain import Conversation, PersonHere, Screen
+from hames.core.errors import ExitCode, ModelError
+from hames.core.events import CallLost, SessionOpened, TurnStarted, UserSpoke
+from hames.core.ids import call_id
+from hames.core.limits import LOG_FORMAT
+from hames.core.messages import Text
+from hames.core.ports import ApprovalRequest, CallContext, Judgement, Subject, ToolResult
+from hames.session.session import Session
+from hames.testing.entries import entries
+from hames.testing.scripted import Scripted
+from tests.rig import Rig, asks, ok
+
+pytestmark = pytest.mark.anyio
+
+
+async def echo(arguments: str, context: CallContext) -> ToolResult:
+    return ok(f"echo {arguments}")
+
+
+class Desk:
+    """A conversation on the bench, and what the screen showed."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.shown: list[str] = []
+        self.person = PersonHere(self.shown.append)
+        rig.person = self.person
+        rig.listener = Screen(self.shown.append)
+
+    @property
+    def screen(self) -> str:
+        return "".join(self.shown)
+
+    async def until(self, words: str) -> None:
+        while words not in self.screen:
+            await anyio.lowlevel.checkpoint()
+
+    async def talk(self, session: Session, lines: AsyncIterator[str], first: str | None = None) -> ExitCode:
+        return await Conversation(session, self.person, self.shown.append).run(lines, first)
+
+
+async def nothing() -> AsyncIterator[str]:
+    for line in ():
+        yield line
+
+
+async def test_each_line_is_a_turn_until_the_lines_end() -> None:
+    desk = Desk(Rig(Scripted(text="hello"), Scripted(text="again")))
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        await desk.until("> ")
+        yield "hi"
+        await desk.until("hello\n\n> ")
+        yield ""
+        yield "once more"
+
+    assert await desk.talk(session, lines()) is ExitCode.DONE
+    assert session.view.turn == 2
+    assert "again\n" in desk.screen
+    assert f"hames --resume {session.id}" in desk.screen
+
+
+async def test_text_is_shown_once_though_it_is_streamed_and_then_recorded() -> None:
+    desk = Desk(Rig(Scripted(text="only once")))
+    session = await desk.rig.open()
+    await desk.talk(session, nothing(), first="go")
+    assert desk.screen.count("only once") == 1
+
+
+async def test_calls_are_shown_when_they_are_over_with_the_reason_of_a_failure() -> None:
+    async def fail(arguments: str, context: CallContext) -> ToolResult:
+        return ToolResult("failed", (Text("no such file\x1b[2J"),))
+
+    rig = Rig(
+        asks(("echo", "1"), ("fail", "2"), text="Looking."),
+        tools={"echo": ("pure", echo), "fail": ("pure", fail)},
+    )
+    desk = Desk(rig)
+    await desk.talk(await rig.open(), nothing(), first="go")
+    assert "Looking.\n  echo 1: ok (0 ms) \n  fail 2: failed (0 ms) no such file[2J\n" in desk.screen
+    assert "\x1b" not in desk.screen
+
+
+async def test_slash_commands_help_and_exit() -> None:
+    desk = Desk(Rig())
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "/help"
+        yield "/exit"
+        yield "never heard"
+
+    assert await desk.talk(session, lines()) is ExitCode.DONE
+    assert "Ctrl-C stops the turn" in desk.screen
+    assert session.view.turn == 0
+
+
+async def test_a_line_said_in_mid_turn_steers() -> None:
+    talking, heard = anyio.Event(), anyio.Event()
+
+    async def wait(arguments: str, context: CallContext) -> ToolResult:
+        talking.set()
+        await heard.wait()
+        return ok("waited")
+
+    rig = Rig(asks(("wait", "")), Scripted(text="both"), tools={"wait": ("pure", wait)})
+    desk = Desk(rig)
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        await talking.wait()
+        yield "and this"
+        await desk.until("[heard")
+        heard.set()
+
+    session = await rig.open()
+    await desk.talk(session, lines())
+    assert session.view.turn == 1
+    assert b"and this" in rig.model.bodies[-1]
+
+
+async def test_a_line_said_at_the_very_end_of_a_turn_is_a_turn_of_its_own() -> None:
+    desk = Desk(Rig(Scripted(text="one"), Scripted(text="two")))
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        while session.view.turn < 1 or session.view.turn_open:
+            await anyio.lowlevel.checkpoint()
+        yield "second"
+
+    await desk.talk(session, lines())
+    assert session.view.turn == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "told"),
+    [("y", "ok", "echo x"), ("n", "denied", "[denied by the user]"), ("use mv", "denied", "user: use mv]")],
+)
+async def test_the_next_line_answers_an_open_question(line: str, outcome: str, told: str) -> None:
+    rig = Rig(
+        asks(("rm", "x")),
+        tools={"rm": ("effectful", echo)},
+        verdicts={"rm": Judgement("ask", "mode ask", "it writes")},
+    )
+    desk = Desk(rig)
+
+    async def lines() -> AsyncIterator[str]:
+        yield "go"
+        await desk.until("[y/N]")
+        yield line
+
+    session = await rig.open()
+    await desk.talk(session, lines())
+    assert "Allow rm: x (it writes)? [y/N]" in desk.screen
+    assert f"rm x: {outcome}" in desk.screen
+    assert told.encode() in rig.model.bodies[-1]
+
+
+async def test_a_question_without_a_why_is_put_plainly() -> None:
+    shown: list[str] = []
+    person = PersonHere(shown.append)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(person.ask, ApprovalRequest(call_id(1, 0), Subject("bash", command="ls"), "{}", ""))
+        while not person.answer("n"):
+            await anyio.lowlevel.checkpoint()
+    assert shown == ["\nAllow bash: ls? [y/N] "]
+    assert not person.answer("y")
+
+
+async def test_an_ending_that_is_not_done_is_said() -> None:
+    desk = Desk(Rig(ModelError("auth", "the key is wrong")))
+    await desk.talk(await desk.rig.open(), nothing(), first="go")
+    assert "[the key is wrong]" in desk.screen
+    assert "[failed: the key is wrong]" in desk.screen
+
+
+async def test_a_wait_is_shown() -> None:
+    desk = Desk(Rig(ModelError("rate", "slow down"), Scripted(text="there")))
+    await desk.talk(await desk.rig.open(), nothing(), first="go")
+    assert "[waiting: slow down]" in desk.screen
+
+
+async def test_an_interrupted_turn_is_gone_on_with() -> None:
+    rig = Rig(Scripted(text="finished"))
+    session = await rig.open()
+    claim = await rig.store.claim(session.id)
+    opened = SessionOpened(session=session.id, format=LOG_FORMAT, hames="0", workspace="/w")
+    await rig.store.append(claim, [opened, UserSpoke(parts=(Text("go"),)), TurnStarted(turn=1)])
+    desk = Desk(rig)
+    await desk.talk(await rig.host.resume(session.id), nothing())
+    assert "[going on with the turn that was interrupted]\nfinished\n" in desk.screen
+
+
+def test_lost_calls_are_shown() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    (entry,) = entries(CallLost(call=call_id(1, 0), parts=(), why=""))
+    screen.entry(entry)
+    assert shown == ["  1.0: the outcome is not known\n"]
