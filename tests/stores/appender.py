@@ -48,6 +48,30 @@ async def _until_full(store: SqliteStore, claim: Claim, size: int) -> tuple[Clai
             return claim, str(error)
 
 
+async def _side_by_side(store: SqliteStore) -> dict[str, bool]:
+    # Of these, asked for at the same time, only `big` does not fit on the disk.
+    fitted: dict[str, bool] = {}
+
+    async def one(name: str, count: int) -> None:
+        claim = await store.claim(SessionId(name))
+        await arrived.wait()
+        blobs = [number.to_bytes(8, "big") * (INLINE_BYTES // 8) for number in range(count)]
+        try:
+            await store.append(claim, _step(1), blobs)
+        except StoreFull:
+            fitted[name] = False
+        else:
+            fitted[name] = True
+
+    arrived = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for name, count in (("first", 0), ("big", 30), ("small", 0), ("other", 0)):
+            tasks.start_soon(one, name, count)
+        await anyio.wait_all_tasks_blocked()
+        arrived.set()
+    return fitted
+
+
 def _occupy(directory: str) -> None:
     Path(directory, "filler").write_bytes(bytes(200_000))
 
@@ -61,6 +85,7 @@ async def _fill(directory: str) -> None:
     _occupy(directory)
     async with await open_sqlite(directory, VirtualClock()) as store:
         claim = await store.claim(SESSION)
+        beside = await _side_by_side(store)
         claim, small_words = await _until_full(store, claim, 1000)
         claim, big_words = await _until_full(store, claim, INLINE_BYTES * 8)
         acknowledged = claim.head
@@ -71,6 +96,7 @@ async def _fill(directory: str) -> None:
     print(
         json.dumps(
             {
+                "beside": beside,
                 "acknowledged": acknowledged,
                 "words": [small_words, big_words],
                 "head": claim.head,

@@ -152,6 +152,7 @@ def test_a_limit_on_file_sizes_is_a_full_disk(tmp_path: Path) -> None:
 
 
 class _Met(msgspec.Struct, frozen=True):
+    beside: dict[str, bool]
     acknowledged: int
     words: list[str]
     head: int
@@ -162,6 +163,7 @@ class _Met(msgspec.Struct, frozen=True):
 def _went_on(done: subprocess.CompletedProcess[str], directory: str) -> None:
     assert done.stderr == ""
     met = msgspec.json.decode(done.stdout, type=_Met)
+    assert met.beside == {"first": True, "big": False, "small": True, "other": True}
     assert met.acknowledged > 3
     assert met.head == met.read == met.acknowledged + 3
     assert met.blob == "after"

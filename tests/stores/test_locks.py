@@ -1,7 +1,10 @@
 """Who owns a session on this machine."""
 
 import os
+import sys
+from collections.abc import Generator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -71,3 +74,39 @@ def test_an_id_that_is_no_safe_file_name_is_refused(name: str, tmp_path: Path) -
     with pytest.raises(StoreError, match="cannot be a session's id"):
         SessionLocks(str(tmp_path)).take(SessionId(name), 0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def eager_threads() -> Generator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_threads")
+def test_of_those_who_take_and_leave_all_the_time_only_one_has_it(tmp_path: Path) -> None:
+    inside: list[int] = []
+    clashes: list[int] = []
+
+    def contend(number: int) -> None:
+        locks = SessionLocks(str(tmp_path))
+        for _ in range(400):
+            try:
+                locks.take(ONE, 0)
+            except SessionBusy:
+                continue
+            inside.append(number)
+            for _ in range(5):
+                # Lets the others run while it is held.
+                os.stat(tmp_path)
+                clashes.extend(inside[1:])
+            inside.remove(number)
+            locks.leave(ONE)
+
+    threads = [Thread(target=contend, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert clashes == []

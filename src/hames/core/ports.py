@@ -62,7 +62,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class SessionRow(msgspec.Struct, frozen=True):
-    """A session in a list. Times in milliseconds of the wall clock, `bytes` of events and small blobs."""
+    """A session in a list. Times in milliseconds of the wall clock, `bytes` of events and small blobs.
+
+    `ending` is that of the last turn, or `open` before its end.
+    """
 
     session: SessionId
     workspace: str
@@ -113,7 +116,10 @@ class Blobs(Protocol):
     async def size(self, blob: BlobId) -> int: ...
 
     async def keep_file(self, path: str) -> BlobId:
-        """Take a file into the store, durably, without holding it in memory. The file is consumed."""
+        """Take a file into the store; it is consumed, and a big one is never held in memory.
+
+        It can be had at once, and is durable before any event that is appended later.
+        """
         ...
 
 

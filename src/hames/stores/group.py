@@ -131,13 +131,11 @@ class GroupCommit:
     def _transact(self, connection: Connection, jobs: Sequence[_Job]) -> None:
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for job in jobs:
-                connection.execute("SAVEPOINT job")
-                self._attempt(connection, job)
-                if job.error is not None:
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
+            if len(jobs) == 1:
+                self._attempt(connection, jobs[0])
+            else:
+                self._attempt_apart(connection, jobs)
+            connection.execute("COMMIT" if any(job.error is None for job in jobs) else "ROLLBACK")
         except DatabaseError as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
@@ -148,6 +146,14 @@ class GroupCommit:
                 return
             for job in jobs:
                 job.error = job.error or database_error(error, self._directory)
+
+    def _attempt_apart(self, connection: Connection, jobs: Sequence[_Job]) -> None:
+        for job in jobs:
+            connection.execute("SAVEPOINT job")
+            self._attempt(connection, job)
+            if job.error is not None:
+                connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
 
     def _attempt(self, connection: Connection, job: _Job) -> None:
         job.error = None
