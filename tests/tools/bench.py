@@ -10,6 +10,7 @@ from hames.core.events import JobStarted, OutputFact
 from hames.core.ids import CallId, JobId, call_id
 from hames.core.messages import Text, plain
 from hames.core.ports import CallContext, Tool, ToolResult
+from hames.testing.clock import VirtualClock
 from hames.testing.local import LocalBlobs, LocalFiles, LocalLauncher
 from hames.tools.bash import Bash, Shell
 from hames.tools.edit import Edit
@@ -36,19 +37,18 @@ class Bench:
         self.launcher = LocalLauncher(spools)
         env = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
         shell = Shell("/bin/bash", env, self.cwd)
-        self.toolbox = Toolbox(
-            (
-                Read(self.files, self.blobs),
-                Write(self.files),
-                Edit(self.files),
-                Bash(self.launcher, self.blobs, shell),
-                Grep(self.files, self.blobs),
-                FindFiles(self.files),
-                TodoWrite(),
-                Job(self.launcher),
-            ),
-            deferred,
+        fixed: tuple[Tool, ...] = (
+            Read(self.files, self.blobs),
+            Write(self.files),
+            Edit(self.files),
+            Bash(self.launcher, self.blobs, shell),
+            Grep(self.files, self.blobs, VirtualClock()),
+            FindFiles(self.files),
+            TodoWrite(),
+            Job(self.launcher),
         )
+        self.tools = {tool.spec.name: tool for tool in fixed}
+        self.toolbox = Toolbox(fixed, deferred)
         self.seen: dict[str, str] = {}
         self.jobs: dict[JobId, JobStarted] = {}
         self.outputs: dict[CallId, OutputFact] = {}

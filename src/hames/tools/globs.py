@@ -38,9 +38,9 @@ def read_glob(pattern: str) -> Glob:
     root, rest = "/".join(parts[:fixed]), parts[fixed:]
     if pattern.startswith("/") and not root:
         root = "/"
-    braces_cross = any(part.count("{") != part.count("}") for part in rest)
-    name = "" if braces_cross or "**" in rest[-1] or not rest[-1] else rest[-1]
-    return Glob(root, name, _expression("/".join(rest) + ("**" if not rest[-1] else "")))
+    last = rest[-1]
+    name = "" if "**" in last or last.count("{") != last.count("}") else last
+    return Glob(root, name, _expression("/".join(rest) + ("" if last else "**")))
 
 
 def _expression(pattern: str) -> str:

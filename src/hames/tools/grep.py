@@ -8,7 +8,7 @@ import msgspec
 from hames.core.events import Effect
 from hames.core.ids import CallId
 from hames.core.limits import SEARCH_LINES
-from hames.core.ports import Blobs, CallContext, Files, SearchResult, Subject, ToolResult, ToolSpec
+from hames.core.ports import Blobs, CallContext, Clock, Files, SearchResult, Subject, ToolResult, ToolSpec
 from hames.core.text import clean
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.globs import Glob, read_glob
@@ -52,16 +52,19 @@ _SPEC = spec_of(
 class Grep:
     """Searches text."""
 
-    def __init__(self, files: Files, blobs: Blobs) -> None:
+    def __init__(self, files: Files, blobs: Blobs, clock: Clock) -> None:
         self._files = files
         self._blobs = blobs
+        self._clock = clock
 
     @property
     def spec(self) -> ToolSpec:
         return _SPEC
 
     def prepare(self, arguments: str) -> "GrepAction":
-        return GrepAction(read_arguments("grep", GrepArguments, arguments), self._files, self._blobs)
+        return GrepAction(
+            read_arguments("grep", GrepArguments, arguments), self._files, self._blobs, self._clock
+        )
 
 
 class GrepAction:
@@ -69,12 +72,13 @@ class GrepAction:
 
     effect: Effect = "pure"
 
-    def __init__(self, arguments: GrepArguments, files: Files, blobs: Blobs) -> None:
+    def __init__(self, arguments: GrepArguments, files: Files, blobs: Blobs, clock: Clock) -> None:
         self._arguments = arguments
         self._glob = read_glob(arguments.glob) if arguments.glob else None
         self._most = arguments.head_limit if arguments.head_limit > 0 else SEARCH_LINES
         self._files = files
         self._blobs = blobs
+        self._clock = clock
 
     def subject(self, cwd: str) -> Subject:
         if output_of(self._arguments.path) is not None:
@@ -133,14 +137,19 @@ class GrepAction:
         )
 
     async def _in_output(self, call: CallId, context: CallContext) -> ToolResult:
+        asked = self._arguments
+        counting = asked.output_mode == "count"
         wanted = Wanted(
-            self._arguments.pattern, self._arguments.ignore_case, self._before, self._after, self._most
+            pattern=asked.pattern,
+            ignore_case=asked.ignore_case,
+            before=self._before,
+            after=self._after,
+            most=0 if counting else self._most,
         )
-        found = await search_kept(self._blobs, find_kept(context.outputs, call), wanted)
-        if not found.count:
-            return said("no match")
-        if self._arguments.output_mode == "count":
-            return said(f"{'more than ' if found.more else ''}{found.count:,} lines match")
+        found = await search_kept(self._blobs, find_kept(context.outputs, call), wanted, self._clock)
+        if counting or not found.count:
+            least = "at least " if found.more else ""
+            return said(f"{least}{found.count:,} lines match" if found.count or found.more else "no match")
         text, count = within(found.lines, ROOM_BYTES - _NOTE_BYTES)
         if count == len(found.lines) and not found.more:
             return said(text)

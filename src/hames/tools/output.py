@@ -42,7 +42,8 @@ async def report(running: Running, total: int, told: Report) -> Shown:
 
 def _binary(head: bytes, total: int, handle: str) -> str:
     kept = f"; kept as {handle}" if handle else ""
-    return f"[binary output: {kind_of(head) or 'binary data'}, {total:,} bytes, not shown{kept}]"
+    kind = f": {kind_of(head)}" if kind_of(head) else ""
+    return f"[binary output{kind}, {total:,} bytes, not shown{kept}]"
 
 
 async def _count_lines(running: Running, total: int) -> int:
