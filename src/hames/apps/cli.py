@@ -9,9 +9,6 @@ import anyio
 
 from hames import __version__
 from hames.apps.flags import Invocation, parse
-from hames.assembly.commands import execute, export, list_sessions, show_session
-from hames.assembly.doctor import doctor
-from hames.assembly.run import converse, run_headless
 from hames.assembly.settings import load
 from hames.core.errors import ExitCode, HamesError
 
@@ -40,24 +37,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(asked: Invocation) -> int:
+    # Each command imports what it needs: the start of a run must not pay for the others.
+    if asked.command == "version":
+        print(f"hames {__version__}")
+        return ExitCode.DONE
+    settings = load(asked.flags)
+    if asked.command in ("run", "talk"):
+        from hames.assembly.run import converse, run_headless  # noqa: PLC0415
+
+        work = run_headless if asked.command == "run" else converse
+        return anyio.run(work, settings, asked.run)
+    if asked.command == "doctor":
+        from hames.assembly.doctor import doctor  # noqa: PLC0415
+
+        return anyio.run(doctor, settings)
+    from hames.assembly import commands  # noqa: PLC0415
+
     match asked.command:
-        case "version":
-            print(f"hames {__version__}")
-            return ExitCode.DONE
         case "exec":
-            return execute(load(asked.flags), asked.words)
+            return anyio.run(commands.execute, settings, asked.words)
         case "sessions list":
-            return anyio.run(partial(list_sessions, load(asked.flags), as_json=asked.as_json))
+            return anyio.run(partial(commands.list_sessions, settings, as_json=asked.as_json))
         case "sessions show":
-            return anyio.run(partial(show_session, load(asked.flags), asked.session, whole=asked.whole))
+            return anyio.run(partial(commands.show_session, settings, asked.session, whole=asked.whole))
         case "export":
-            return anyio.run(partial(export, load(asked.flags), asked.session))
-        case "doctor":
-            return anyio.run(partial(doctor, load(asked.flags)))
-        case "run":
-            return anyio.run(partial(run_headless, load(asked.flags), asked.run))
-        case "talk":
-            return anyio.run(partial(converse, load(asked.flags), asked.run))
+            return anyio.run(commands.export, settings, asked.session)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,237 @@
+"""The parts list: the only place that names concrete classes."""
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from time import gmtime, strftime
+
+import anyio
+import msgspec
+
+from hames import __version__
+from hames.assembly.endpoint import endpoint
+from hames.assembly.instructions import read_instructions
+from hames.assembly.settings import Settings
+from hames.assembly.system import SystemChance, SystemClock
+from hames.context.prompt import Workspace, workspace_note
+from hames.core.errors import SandboxError
+from hames.core.ports import Approver, AskOptions, Launcher, Model, Sandbox, Tool, Tools
+from hames.core.profiles import ModelProfile
+from hames.loop.kit import Answerer, TurnLimits
+from hames.models.chat import ChatWire
+from hames.models.client import HttpClient
+from hames.models.cost import nano_usd
+from hames.models.endpoint import HttpModel
+from hames.models.profiles import providers, resolve
+from hames.policies.modes import Mode
+from hames.policies.rules import RulePolicy
+from hames.policies.specifier import Ground
+from hames.sandboxes.bubblewrap import Bubblewrap, find_program
+from hames.sandboxes.connection import LauncherProcess
+from hames.sandboxes.files import SandboxFiles
+from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.profile import Place as SandboxPlace
+from hames.sandboxes.profile import command_env, workspace_policy
+from hames.sandboxes.unconfined import Unconfined
+from hames.session.host import Host, HostParts, Place
+from hames.session.jobs import LaunchedJobs
+from hames.session.log import Listeners
+from hames.stores.sqlite import SqliteStore, open_sqlite
+from hames.tools.bash import Bash, Shell
+from hames.tools.edit import Edit
+from hames.tools.glob import FindFiles
+from hames.tools.grep import Grep
+from hames.tools.job import Job
+from hames.tools.read import Read
+from hames.tools.todo import TodoWrite
+from hames.tools.toolbox import Toolbox
+from hames.tools.write import Write
+
+DEFAULT_MODEL = "deepseek"
+"""The provider whose key alone is enough."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What was built. `host` opens sessions; who wants to watch is added to `listeners`."""
+
+    host: Host
+    store: SqliteStore
+    profile: ModelProfile
+    tools: Tools
+    listeners: Listeners
+
+
+@asynccontextmanager
+async def build(
+    settings: Settings,
+    approver: Approver,
+    mode: Mode,
+    *,
+    tools: Sequence[Tool] = (),
+    model: Model | None = None,
+) -> AsyncGenerator[Parts]:
+    """Everything that a run needs; closed, with all its processes, at the end.
+
+    `tools` are further ones, found by `find_tools`; `model` stands in for the one of the settings.
+    Raises `ConfigError`, `SandboxError` and `StoreError`.
+    """
+    clock, listeners = SystemClock(), Listeners()
+    answerer = answerer_for(settings, clock, model)
+    sandbox = sandbox_for(settings, read_only=mode == "plan")
+    async with open_store(settings) as store, _launched(settings, sandbox) as launched:
+        launcher, files = launched
+        shell = Shell("bash", command_env(settings.environ), settings.workspace)
+        toolbox = Toolbox(
+            [
+                Read(files, store),
+                Write(files),
+                Edit(files),
+                Bash(launcher, store, shell),
+                Grep(files, store, clock),
+                FindFiles(files),
+                TodoWrite(),
+                Job(launcher),
+            ],
+            tools,
+        )
+        host = Host(
+            HostParts(
+                store=store,
+                blobs=store,
+                answerer=answerer,
+                tools=toolbox,
+                policy=policy_for(settings, mode),
+                approver=approver,
+                jobs=LaunchedJobs(launcher, store),
+                listener=listeners,
+                clock=clock,
+                chance=SystemChance(),
+                limits=limits_for(settings),
+                place=place_for(settings, sandbox, mode, clock.now()),
+            )
+        )
+        yield Parts(host, store, answerer.profile, toolbox, listeners)
+
+
+@asynccontextmanager
+async def _launched(settings: Settings, sandbox: Sandbox) -> AsyncGenerator[tuple[Launcher, SandboxFiles]]:
+    spools = os.path.join(settings.directories.state, "run", f"{os.getpid()}-{SystemChance().bits(32):08x}")
+    process = LauncherProcess(spools)
+    launcher = CommandLauncher(process, sandbox)
+    ripgrep = find_program("rg", settings.environ.get("PATH", os.defpath))
+    files = SandboxFiles(process, sandbox, ripgrep=ripgrep)
+    try:
+        yield launcher, files
+    finally:
+        with anyio.CancelScope(shield=True):
+            await files.close()
+            await launcher.close()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncGenerator[SqliteStore]:
+    """The log of this user, closed at the end."""
+    async with await open_sqlite(settings.directories.state, SystemClock()) as store:
+        yield store
+
+
+def profile_for(settings: Settings) -> ModelProfile:
+    """The model of the settings and the rules of its provider. Raises `ConfigError`.
+
+    With a base URL, a model that names no provider is one of an unknown, compatible endpoint.
+    """
+    name = settings.model or ("" if settings.base_url else DEFAULT_MODEL)
+    if settings.base_url and name.partition("/")[0] not in providers():
+        name = f"custom/{name}"
+    profile = resolve(name)
+    if settings.window is not None:
+        facts = msgspec.structs.replace(profile.facts, window=settings.window)
+        profile = msgspec.structs.replace(profile, facts=facts)
+    return profile
+
+
+def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = None) -> Answerer:
+    """Who answers, in which protocol, at what price. Raises `ConfigError`, also for a missing key."""
+    profile = profile_for(settings)
+    options = AskOptions(max_tokens=settings.max_tokens, effort=settings.effort)
+    if model is None:
+        where = endpoint(settings, profile.provider)
+        provider = msgspec.structs.replace(profile.provider, base_url=where.base_url, wire=where.wire)
+        profile = msgspec.structs.replace(profile, provider=provider)
+        wire = ChatWire(provider, sees=profile.facts.sees)
+        client = HttpClient(clock, proxies=settings.proxies)
+        key = where.key.reveal() if where.key is not None else None
+        model = HttpModel(profile, wire, client, clock, key)
+    else:
+        wire = ChatWire(profile.provider, sees=profile.facts.sees)
+    price = partial(nano_usd, profile.provider, profile.facts)
+    return Answerer(model, wire, profile, price, options)
+
+
+def sandbox_for(settings: Settings, *, read_only: bool = False) -> Sandbox:
+    """The boundary of the settings. Raises `SandboxError` when it is plainly not there."""
+    if settings.sandbox == "none":
+        return Unconfined()
+    where = settings.directories
+    path = settings.environ.get("PATH", os.defpath)
+    programs = [os.path.realpath(found) for name in ("rg", "bash") if (found := find_program(name, path))]
+    policy = workspace_policy(
+        SandboxPlace(
+            home=where.home,
+            workspace=settings.workspace,
+            needed=(sys.prefix, sys.base_prefix, *map(os.path.dirname, programs), *_reachable(settings)),
+            private=(where.state, where.config, where.cache),
+            writable=settings.add_dirs,
+        ),
+        read_only=read_only,
+    )
+    sandbox = Bubblewrap(policy, find_program("bwrap", path), os.path.join(where.state, "run"))
+    if problem := sandbox.problem():
+        raise SandboxError(problem)
+    return sandbox
+
+
+def _reachable(settings: Settings) -> list[str]:
+    """Directories of PATH, and the virtual environment: where the user's programs are."""
+    names = settings.environ.get("PATH", "").split(":")
+    found = [name for name in names if os.path.isabs(name) and os.path.isdir(name)]
+    venv = settings.environ.get("VIRTUAL_ENV", "")
+    return [*found, *([venv] if os.path.isabs(venv) and os.path.isdir(venv) else [])]
+
+
+def policy_for(settings: Settings, mode: Mode) -> RulePolicy:
+    """The permission rules of all layers over the mode."""
+    ground = Ground(
+        workspace=settings.workspace,
+        home=settings.directories.home,
+        sandboxed=settings.sandbox != "none",
+        writable=settings.add_dirs,
+    )
+    return RulePolicy(mode, settings.layers, ground)
+
+
+def limits_for(settings: Settings) -> TurnLimits:
+    """The hard limits of each turn."""
+    money = settings.max_budget_usd
+    return TurnLimits(
+        max_steps=settings.max_steps,
+        max_nano_usd=None if money is None else int(money * 1e9),
+        wait_jobs_s=settings.wait_jobs_s,
+    )
+
+
+def place_for(settings: Settings, sandbox: Sandbox, mode: Mode, now: float) -> Place:
+    """Where the session works, and what the model is told of it."""
+    system = os.uname()
+    note = Workspace(
+        path=settings.workspace,
+        platform=f"{system.sysname} {system.machine}",
+        date=strftime("%Y-%m-%d", gmtime(now)),
+        network="open" if sandbox.name == "none" else "closed",
+        instructions=read_instructions(settings.workspace),
+        trusted=settings.trusted,
+        extra=settings.append_system_prompt,
+    )
+    return Place(settings.workspace, workspace_note(note), sandbox.name, mode, __version__)

@@ -1,0 +1,118 @@
+"""`hames doctor`: is everything here that a run needs? Each line says what to do."""
+
+import os
+import shutil
+import sqlite3
+import sys
+
+import msgspec
+
+from hames import __version__
+from hames.assembly.build import answerer_for, find_program, sandbox_for
+from hames.assembly.settings import Settings
+from hames.assembly.standard_streams import print_line
+from hames.assembly.system import SystemClock
+from hames.core.errors import ExitCode, HamesError, ModelError
+from hames.core.messages import Text, UserMessage
+from hames.core.ports import AskOptions, Body, Pinned, Reply
+
+FREE_BYTES = 500 * 1000 * 1000
+"""Less free space than this is worth a warning."""
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One thing that was looked at. `fix` says what to do; `hurts` when a run cannot work without it."""
+
+    name: str
+    good: bool
+    found: str
+    fix: str = ""
+    hurts: bool = True
+    code: ExitCode = ExitCode.CONFIG
+
+
+async def doctor(settings: Settings) -> ExitCode:
+    """Look at everything, print a line for each, and exit with the first thing that hurts."""
+    findings = [
+        _python(),
+        _versions(),
+        _state(settings),
+        _disk(settings),
+        _ripgrep(settings),
+        await _sandbox(settings),
+        *await _model(settings),
+    ]
+    for finding in findings:
+        mark = "ok  " if finding.good else ("FAIL" if finding.hurts else "warn")
+        fix = f"; {finding.fix}" if finding.fix and not finding.good else ""
+        print_line(f"{mark}  {finding.name}: {finding.found}{fix}")
+    bad = [finding for finding in findings if not finding.good and finding.hurts]
+    return bad[0].code if bad else ExitCode.DONE
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", sys.version_info >= (3, 11), version, "install Python 3.11 or newer")
+
+
+def _versions() -> Finding:
+    return Finding("versions", True, f"hames {__version__}, SQLite {sqlite3.sqlite_version}, {sys.platform}")
+
+
+def _state(settings: Settings) -> Finding:
+    place = settings.directories.state
+    parent = place
+    while not os.path.exists(parent):
+        parent = os.path.dirname(parent)
+    writable = os.access(parent, os.W_OK)
+    return Finding("state", writable, place, "make it writable, or set XDG_STATE_HOME", code=ExitCode.FAILED)
+
+
+def _disk(settings: Settings) -> Finding:
+    parent = settings.directories.state
+    while not os.path.exists(parent):
+        parent = os.path.dirname(parent)
+    free = shutil.disk_usage(parent).free
+    return Finding("disk", free >= FREE_BYTES, f"{free / 1e9:.1f} GB free", "make room", hurts=False)
+
+
+def _ripgrep(settings: Settings) -> Finding:
+    path = find_program("rg", settings.environ.get("PATH", ""))
+    return Finding("ripgrep", bool(path), path or "not found", "install it: apt-get install ripgrep")
+
+
+async def _sandbox(settings: Settings) -> Finding:
+    try:
+        report = await sandbox_for(settings).probe()
+    except HamesError as error:
+        return Finding("sandbox", False, str(error))
+    if report.name == "none":
+        return Finding("sandbox", False, "switched off", "leave --sandbox none out", hurts=False)
+    holds = report.confines_writes and report.confines_reads and report.confines_network
+    tried = "a write, a read and a connection were really tried"
+    return Finding(
+        "sandbox", holds and not report.problem, f"{report.name} {report.version}, {tried}", report.problem
+    )
+
+
+async def _model(settings: Settings) -> list[Finding]:
+    try:
+        answerer = answerer_for(settings, SystemClock())
+    except HamesError as error:
+        return [Finding("model", False, str(error), code=error.exit_code)]
+    provider = answerer.profile.provider
+    named = f"{provider.name}/{answerer.profile.model} at {provider.base_url}"
+    key = Finding("key", True, provider.key_env or "none needed")
+    pinned = Pinned(answerer.profile.model, "", msgspec.Raw(b"[]"))
+    message = UserMessage((Text("Answer with the one word: ready"),))
+    wire = answerer.wire
+    data = wire.head(pinned) + wire.piece(message, {}) + wire.tail(AskOptions(max_tokens=16))
+    try:
+        async for item in answerer.model.ask(Body((data,), len(data), "")):
+            if isinstance(item, Reply):
+                return [key, Finding("model", True, f"{named} answers")]
+    except ModelError as error:
+        if error.kind in ("empty", "cut"):
+            return [key, Finding("model", True, f"{named} answers (with nothing in 16 tokens)")]
+        return [key, Finding("model", False, f"{named}: {error}", code=error.exit_code)]
+    return [key, Finding("model", False, f"{named}: the stream ended without a reply")]
