@@ -16,7 +16,7 @@ HEAVY = frozenset(
     (
         *("aiohttp", "concurrent.futures.process", "curses", "email", "http.client", "http.server", "httpx"),
         *("hypothesis", "importlib.metadata", "multiprocessing", "prompt_toolkit", "pydantic", "pytest"),
-        *("readline", "rich", "tomllib", "tree_sitter", "trio", "unittest", "urllib.request", "xml"),
+        *("readline", "rich", "tree_sitter", "trio", "unittest", "urllib.request", "xml"),
         *("hames.testing", "hames.apps.demo"),
     )
 )
