@@ -2,7 +2,6 @@
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from typing import Literal
 
 import msgspec
 
@@ -22,9 +21,8 @@ class _Function(msgspec.Struct, frozen=True):
     parameters: msgspec.Raw
 
 
-class _Tool(msgspec.Struct, frozen=True):
+class _Tool(msgspec.Struct, frozen=True, tag="function"):
     function: _Function
-    type: Literal["function"] = "function"
 
 
 class ChatWire:

@@ -1,5 +1,7 @@
 """Opens a connection to a target: TCP, a proxy if one stands between, TLS. Says plainly what failed."""
 
+import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -101,14 +103,17 @@ def why(error: BaseException) -> str:
         return "closed by the other side"
     if isinstance(error, ssl.SSLError):
         return error.reason or "a TLS error"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno:
+        # asyncio puts words of its own into `strerror`.
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__
 
 
 def _why_unreachable(address: Address, error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name {address.host} cannot be resolved: check the base URL and the network"
     reason = why(error)
-    if reason == "Connection refused":
+    if reason == os.strerror(errno.ECONNREFUSED):
         return f"{address.endpoint} refused the connection: check the base URL, and that the server runs"
     return f"{address.endpoint} cannot be reached: {reason}"
 
@@ -136,9 +141,7 @@ async def _tunnel(stream: AnyByteStream, address: Address, via: Proxy) -> None:
         raise ModelError("transport", f"the proxy {proxy} did not answer: {why(error)}") from error
     status = reader.head.status
     if status == 407:
-        raise ModelError(
-            "rejected", f"the proxy {proxy} wants a user and a password, or refused them", status=407
-        )
+        raise ModelError("rejected", f"the proxy {proxy} wants other credentials", status=407)
     if status >= 300:
         kind = "transport" if status >= 500 else "rejected"
         raise ModelError(kind, f"the proxy {proxy} refused {address.endpoint} with {status}", status=status)

@@ -117,12 +117,10 @@ class HttpModel:
         provider = self._provider
         if not silent:
             return provider.idle_s
-        left = began + provider.first_byte_s * QUEUE_FACTOR - self._clock.elapsed()
+        most = provider.first_byte_s * QUEUE_FACTOR
+        left = began + most - self._clock.elapsed()
         if left <= 0:
-            raise ModelError(
-                "stalled",
-                f"{self._about.host} only said that it is there, for {self._clock.elapsed() - began:.0f} s",
-            )
+            raise ModelError("stalled", f"{self._about.host} said only that it is there, for {most:g} s")
         return min(left, provider.idle_s if provider.keepalive else provider.first_byte_s)
 
     def _finished_anyway(self, reader: ReplyReader, error: ModelError, first_byte_s: float) -> Reply:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from hames.core.errors import ConfigError
+from hames.core.nearest import hint
 from hames.core.profiles import ModelProfile, Provider
 
 ANY_MODEL = "*"
@@ -50,7 +51,7 @@ def resolve(name: str, known: Mapping[str, Provider] | None = None) -> ModelProf
     for provider in known.values():
         if _id_of(provider, name) or name in provider.retired:
             return profile_of(provider, name)
-    raise ConfigError(f"model: {name!r} is not known. {_nearest(name, _names(known.values()))}")
+    raise ConfigError(f"model: {name!r} is not known{_choice(name, known.values())}")
 
 
 def profile_of(provider: Provider, name: str) -> ModelProfile:
@@ -66,9 +67,7 @@ def profile_of(provider: Provider, name: str) -> ModelProfile:
         return ModelProfile(provider, model, provider.models[model])
     if ANY_MODEL in provider.models:
         return ModelProfile(provider, name, provider.models[ANY_MODEL])
-    raise ConfigError(
-        f"model: {provider.name} has no {name!r}. {_nearest(f'{provider.name}/{name}', _names([provider]))}"
-    )
+    raise ConfigError(f"model: {provider.name} has no model {name!r}{_choice(name, [provider])}")
 
 
 def _id_of(provider: Provider, name: str) -> str:
@@ -80,21 +79,11 @@ def _id_of(provider: Provider, name: str) -> str:
 
 
 def _names(known: Iterable[Provider]) -> list[str]:
-    """All names that `resolve` takes, the full ones first."""
-    models = [(p.name, model) for p in known for model in p.models if model != ANY_MODEL]
-    return [f"{provider}/{model}" for provider, model in models]
+    return [f"{p.name}/{model}" for p in known for model in p.models if model != ANY_MODEL]
 
 
-def _nearest(name: str, names: list[str]) -> str:
-    best = min(names, key=lambda other: min(_distance(name, other), _distance(name, other.partition("/")[2])))
-    return f"Did you mean {best!r}? Known: {', '.join(names)}; any other server: --base-url URL --model NAME"
-
-
-def _distance(one: str, other: str) -> int:
-    """How many letters must be put in, taken out or changed to make one name of the other."""
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        before, row[0] = row[0], i
-        for j, wanted in enumerate(other, 1):
-            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (letter != wanted))
-    return row[-1]
+def _choice(name: str, known: Iterable[Provider]) -> str:
+    """What could be meant, and all there is."""
+    full = _names(known)
+    near = hint(name, [*full, *(other.partition("/")[2] for other in full)])
+    return f"{near}. Known: {', '.join(full)}; for any other server: --base-url URL --model NAME"

@@ -226,8 +226,9 @@ async def _serve(server: ModelServer) -> None:
 
 
 async def _input_closed() -> None:
-    if stat.S_ISREG(os.fstat(sys.stdin.fileno()).st_mode):
-        return
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()):
+        return  # A file, or no input at all: there is nothing to wait for.
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

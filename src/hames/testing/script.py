@@ -94,7 +94,7 @@ def stream(reply: Served, number: int, usage: ServedUsage) -> Stream:
     finish = reply.finish or ("tool_calls" if reply.calls else "stop")
     ending = [_event(number, {}, finish), _usage_event(number, reply.usage or usage), b"data: [DONE]\n\n"]
     deltas = list(_deltas(reply, number))
-    half = deltas[: len(deltas) // 2 or 1]
+    half = deltas[: len(deltas) // 2 + 1]
     match reply.fault:
         case "cut_text":
             return Stream([*said, *_cut_text(reply, number)], whole=False)

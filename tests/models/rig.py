@@ -1,0 +1,97 @@
+"""Servers on loopback that behave as a test says, byte by byte."""
+
+import asyncio
+import ssl
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+
+from hames.models.client import Exchange
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class RealClock:
+    """Implements `Clock` with the machine's time."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def elapsed(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await anyio.sleep(seconds)
+
+
+TLS = Path(__file__).with_name("tls")
+"""A certificate for `localhost` that signs itself, and its key. Good for tests only."""
+
+
+def server_tls() -> ssl.SSLContext:
+    """What a server presents the certificate with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "localhost.pem", TLS / "localhost.key")
+    return context
+
+
+def trusting_tls() -> ssl.SSLContext:
+    """What a client accepts it with."""
+    return ssl.create_default_context(cafile=TLS / "localhost.pem")
+
+
+async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The head and the body of the next request."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    sizes = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    size = int(sizes[0].split(b":")[1]) if sizes else 0
+    return head, await reader.readexactly(size)
+
+
+def response(body: bytes, status: int = 200, *headers: str) -> bytes:
+    """A response with a length."""
+    lines = [f"HTTP/1.1 {status} X", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+@asynccontextmanager
+async def talking(talk: Talk, tls: ssl.SSLContext | None = None) -> AsyncGenerator[int]:
+    """A server whose every connection is handled by `talk`; gives its port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            await talk(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.transport.abort()
+            tasks.discard(task)
+
+    server = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        waiting = list(tasks)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        await server.wait_closed()
+
+
+async def body_of(exchange: Exchange, limit_s: float = 10.0) -> bytes:
+    """The whole body of a response."""
+    body = b""
+    try:
+        while not exchange.complete:
+            body += await exchange.receive(limit_s)
+    finally:
+        await exchange.close()
+    return body

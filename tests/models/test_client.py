@@ -1,0 +1,367 @@
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from hames.core.errors import ModelError
+from hames.models.address import Proxies, parse_url
+from hames.models.client import IDLE_S, HttpClient, Request
+from hames.testing.clock import VirtualClock
+from tests.models.rig import body_of, read_request, response, server_tls, talking, trusting_tls
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def client(
+    *,
+    proxies: Proxies | None = None,
+    connect_s: float = 20.0,
+    write_s: float = 60.0,
+    make_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+) -> AsyncGenerator[HttpClient]:
+    made = HttpClient(
+        VirtualClock(), proxies=proxies, connect_s=connect_s, write_s=write_s, make_tls=make_tls
+    )
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def to(url: str, *chunks: bytes) -> Request:
+    return Request(parse_url(url), {"X-Test": "yes"}, chunks or (b"{}",), sum(map(len, chunks or (b"{}",))))
+
+
+class Echo:
+    """Answers each request with its body, and keeps what was said on which connection."""
+
+    def __init__(self, *headers: str) -> None:
+        self._headers = headers
+        self.connections: list[list[tuple[bytes, bytes]]] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests: list[tuple[bytes, bytes]] = []
+        self.connections.append(requests)
+        while True:
+            head, body = await read_request(reader)
+            requests.append((head, body))
+            writer.write(response(body, 200, *self._headers))
+
+
+async def test_a_request_arrives_as_it_was_given() -> None:
+    echo = Echo()
+    chunks = (b"a" * 10, b"b" * 100_000, b"c" * 70_000, b"d")
+    async with talking(echo) as port, client() as http:
+        exchange = await http.post(to(f"http://127.0.0.1:{port}/v1?x=1", *chunks))
+        assert await body_of(exchange) == b"".join(chunks)
+    ((head, body),) = echo.connections[0]
+    assert body == b"".join(chunks)
+    assert head.split(b"\r\n")[:4] == [
+        b"POST /v1?x=1 HTTP/1.1",
+        b"Host: 127.0.0.1:%d" % port,
+        b"X-Test: yes",
+        b"Content-Length: %d" % len(body),
+    ]
+
+
+async def test_a_connection_is_used_again() -> None:
+    echo = Echo()
+    async with talking(echo) as port, client() as http:
+        for _ in range(5):
+            await body_of(await http.post(to(f"http://127.0.0.1:{port}/")))
+    assert [len(requests) for requests in echo.connections] == [5]
+
+
+async def test_a_connection_is_not_used_again_after_a_response_that_was_left() -> None:
+    echo = Echo()
+    async with talking(echo) as port, client() as http:
+        for _ in range(2):
+            await (await http.post(to(f"http://127.0.0.1:{port}/"))).close()
+    assert len(echo.connections) == 2
+
+
+async def test_a_connection_is_not_used_again_after_a_long_rest() -> None:
+    echo, clock = Echo(), VirtualClock(jump=True)
+    http = HttpClient(clock)
+    async with talking(echo) as port:
+        for rest_s in (IDLE_S - 1, IDLE_S + 1, 0):
+            await body_of(await http.post(to(f"http://127.0.0.1:{port}/")))
+            await clock.sleep(rest_s)
+        await http.close()
+    assert [len(requests) for requests in echo.connections] == [2, 1]
+
+
+async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_silently() -> None:
+    served: list[bytes] = []
+    closed = asyncio.Event()
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        served.append((await read_request(reader))[1])
+        writer.write(response(b"ok"))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        closed.set()
+
+    async with talking(once) as port, client() as http:
+        for number in (b"1", b"2"):
+            closed.clear()
+            assert await body_of(await http.post(to(f"http://127.0.0.1:{port}/", number))) == b"ok"
+            await closed.wait()
+    assert served == [b"1", b"2"]
+
+
+async def test_a_request_that_may_have_been_read_is_not_sent_again() -> None:
+    served: list[bytes] = []
+
+    async def second_fails(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while len(served) < 2:
+            served.append((await read_request(reader))[1])
+            if len(served) == 1:
+                writer.write(response(b"ok"))
+
+    async with talking(second_fails) as port, client() as http:
+        assert await body_of(await http.post(to(f"http://127.0.0.1:{port}/", b"1"))) == b"ok"
+        exchange = await http.post(to(f"http://127.0.0.1:{port}/", b"2"))
+        with pytest.raises(ModelError) as caught:
+            await body_of(exchange)
+    assert caught.value.kind == "transport"
+    assert served == [b"1", b"2"]
+
+
+async def test_an_answer_that_comes_before_the_request_was_read_is_taken() -> None:
+    async def impatient(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(response(b"too big", 413, "Connection: close"))
+        await writer.drain()
+        await reader.read()
+
+    async with talking(impatient) as port, client() as http:
+        exchange = await http.post(to(f"http://127.0.0.1:{port}/", b"x" * 50_000))
+        assert await body_of(exchange) == b"too big"
+        assert exchange.head is not None
+        assert exchange.head.status == 413
+
+
+async def test_a_server_that_takes_nothing_is_given_up() -> None:
+    forever = asyncio.Event()
+
+    async def deaf(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        await forever.wait()
+
+    async with talking(deaf) as port, client(write_s=0.05) as http:
+        with pytest.raises(ModelError, match="did not take the request") as caught:
+            await http.post(to(f"http://127.0.0.1:{port}/", *[b"x" * 1_000_000] * 40))
+    assert caught.value.kind == "stalled"
+
+
+async def test_silence_is_given_up_after_the_limit() -> None:
+    forever = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab")
+        await forever.wait()
+
+    async with talking(slow) as port, client() as http:
+        exchange = await http.post(to(f"http://127.0.0.1:{port}/"))
+        assert await exchange.receive(5) == b"ab"
+        with pytest.raises(ModelError, match=r"sent nothing for 0\.05 s") as caught:
+            await exchange.receive(0.05)
+        await exchange.close()
+    assert caught.value.kind == "stalled"
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"", "closed before the reply began"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nab", "in the middle of the reply"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n\r\n", "did not answer with HTTP"),
+    ],
+)
+async def test_what_is_no_whole_response_is_a_transport_failure(sent: bytes, said: str) -> None:
+    async def broken(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    async with talking(broken) as port, client() as http:
+        with pytest.raises(ModelError, match=said) as caught:
+            await body_of(await http.post(to(f"http://127.0.0.1:{port}/")))
+    assert caught.value.kind == "transport"
+
+
+async def test_a_refused_connection_says_who_refused_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        async with client() as http:
+            with pytest.raises(ModelError, match=f"127.0.0.1:{port} refused the connection") as caught:
+                await http.post(to(f"http://127.0.0.1:{port}/"))
+            with pytest.raises(ModelError, match=f"localhost:{port} refused the connection"):
+                await http.post(to(f"http://localhost:{port}/"))
+    assert caught.value.kind == "transport"
+
+
+async def test_a_name_that_is_none_says_so() -> None:
+    async with client() as http:
+        with pytest.raises(ModelError, match=r"nowhere\.invalid cannot be resolved") as caught:
+            await http.post(to("http://nowhere.invalid/"))
+    assert caught.value.kind == "transport"
+
+
+async def test_a_connection_that_does_not_come_about_is_given_up() -> None:
+    async def mute(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+
+    async with talking(mute) as port, client(connect_s=0.05, make_tls=trusting_tls) as http:
+        with pytest.raises(ModelError, match="did not take a connection") as caught:
+            await http.post(to(f"https://localhost:{port}/"))
+    assert caught.value.kind == "transport"
+
+
+async def test_https_works_with_a_trusted_certificate_and_keeps_the_connection() -> None:
+    echo = Echo()
+    async with talking(echo, server_tls()) as port, client(make_tls=trusting_tls) as http:
+        for _ in range(3):
+            assert await body_of(await http.post(to(f"https://localhost:{port}/", b"x" * 200_000)))
+    assert sum(len(requests) for requests in echo.connections) == 3
+    assert len(echo.connections) <= 2
+
+
+async def test_a_certificate_that_is_not_trusted_is_refused_and_says_what_to_do() -> None:
+    async with talking(Echo(), server_tls()) as port, client() as http:
+        with pytest.raises(ModelError, match=r"certificate of localhost .* SSL_CERT_FILE") as caught:
+            await http.post(to(f"https://localhost:{port}/"))
+    assert caught.value.kind == "transport"
+
+
+async def test_a_server_without_tls_says_so() -> None:
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(response(b"", 400))
+        await writer.drain()
+
+    async with talking(plain) as port, client(make_tls=trusting_tls) as http:
+        with pytest.raises(ModelError, match="Does it speak https"):
+            await http.post(to(f"https://localhost:{port}/"))
+
+
+class Proxy:
+    """Passes tunnels through to where they ask for, and answers plain requests itself."""
+
+    def __init__(self, target: int = 0, answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n") -> None:
+        self._target = target
+        self._answer = answer
+        self.heads: list[bytes] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head, body = await read_request(reader)
+        self.heads.append(head)
+        if not head.startswith(b"CONNECT"):
+            writer.write(response(b"proxied " + body))
+            await reader.read()
+            return
+        writer.write(self._answer)
+        await writer.drain()
+        if b" 200 " not in self._answer:
+            return
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        pipes = [_pipe(reader, far_writer), _pipe(far_reader, writer)]
+        try:
+            await asyncio.gather(*pipes)
+        finally:
+            far_writer.close()
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while data := await reader.read(65536):
+        writer.write(data)
+        await writer.drain()
+    writer.close()
+
+
+def proxies(port: int) -> Proxies:
+    url = f"http://user:pass@127.0.0.1:{port}"
+    return Proxies(http=url, https=url)
+
+
+async def test_plain_http_asks_the_proxy_for_the_whole_url() -> None:
+    proxy = Proxy()
+    async with talking(proxy) as port, client(proxies=proxies(port)) as http:
+        exchange = await http.post(to("http://far.example:81/v1", b"hi"))
+        assert await body_of(exchange) == b"proxied hi"
+    lines = proxy.heads[0].split(b"\r\n")
+    assert lines[0] == b"POST http://far.example:81/v1 HTTP/1.1"
+    assert b"Host: far.example:81" in lines
+    assert b"Proxy-Authorization: Basic dXNlcjpwYXNz" in lines
+
+
+async def test_https_goes_through_the_proxy_in_a_tunnel_that_it_cannot_read() -> None:
+    echo = Echo()
+    async with talking(echo, server_tls()) as far:
+        proxy = Proxy(far)
+        async with talking(proxy) as port, client(proxies=proxies(port), make_tls=lenient_tls) as http:
+            assert await body_of(await http.post(to("https://far.example/v1", b"hi"))) == b"hi"
+    assert proxy.heads[0].startswith(b"CONNECT far.example:443 HTTP/1.1\r\nHost: far.example:443\r\n")
+    assert b"Proxy-Authorization" in proxy.heads[0]
+    ((head, _),) = echo.connections[0]
+    assert head.startswith(b"POST /v1 ")
+    assert b"Proxy-Authorization" not in head
+
+
+def lenient_tls():
+    context = trusting_tls()
+    context.check_hostname = False
+    return context
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (b"HTTP/1.1 407 Auth\r\nContent-Length: 0\r\n\r\n", "rejected", "credentials"),
+        (b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", "rejected", "refused far.example:443 with 403"),
+        (b"HTTP/1.1 502 Bad\r\nContent-Length: 0\r\n\r\n", "transport", "with 502"),
+        (b"nonsense\r\n\r\n", "transport", "did not answer"),
+        (b"", "transport", "did not answer"),
+    ],
+)
+async def test_a_proxy_that_refuses_is_named(answer: bytes, kind: str, said: str) -> None:
+    async with (
+        talking(Proxy(0, answer)) as port,
+        client(proxies=proxies(port), make_tls=trusting_tls) as http,
+    ):
+        with pytest.raises(ModelError, match=said) as caught:
+            await http.post(to("https://far.example/"))
+    assert caught.value.kind == kind
+    assert f"127.0.0.1:{port}" in str(caught.value)
+    assert "user" not in str(caught.value)
+
+
+async def test_a_cancelled_request_leaves_no_connection_behind() -> None:
+    ended = asyncio.Event()
+    begun = asyncio.Event()
+
+    async def waiting(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        begun.set()
+        await reader.read()
+        ended.set()
+
+    async def ask(http: HttpClient, url: str) -> Sequence[bytes]:
+        return [await body_of(await http.post(to(url)))]
+
+    async with talking(waiting) as port, client() as http:
+        task = asyncio.create_task(ask(http, f"http://127.0.0.1:{port}/"))
+        await begun.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(ended.wait(), 5)
