@@ -182,7 +182,7 @@ class LocalLauncher:
         argv = ("/bin/bash", "-c", 'exec "$@" 3>"$0"', str(control), *spec.argv)
         control.touch()
         missing = not os.access(spec.cwd, os.X_OK)
-        with spool.open("wb") as output:
+        with spool.open("wb") as output, anyio.CancelScope(shield=True):
             process = await anyio.open_process(
                 ("true",) if missing else argv,
                 stdin=-3,
