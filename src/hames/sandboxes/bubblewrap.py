@@ -1,0 +1,197 @@
+"""The default boundary on Linux: bubblewrap, with nothing open that the policy does not open."""
+
+import os
+import stat
+import sys
+from functools import lru_cache
+from typing import NamedTuple
+
+from hames.core.errors import ConfigError
+from hames.core.ports import CommandSpec, LaunchPlan, SandboxPolicy, SandboxReport
+from hames.sandboxes.mounts import Mount, plan_mounts
+from hames.sandboxes.probe import MISSING, Trial
+
+_STATUS_FD = 4
+_NAMESPACES = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_NO_MORE_NAMESPACES = "--disable-userns"
+_RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
+_SYSTEM = ("/run/current-system", "/run/wrappers", "/run/opengl-driver", "/nix")
+_LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH")
+
+
+def find_program(name: str, path: str) -> str:
+    """Where an executable is on PATH, empty when it is not."""
+    for directory in path.split(":"):
+        place = os.path.join(directory, name)
+        if directory.startswith("/") and os.path.isfile(place) and os.access(place, os.X_OK):
+            return place
+    return ""
+
+
+def _real(path: str) -> str:
+    """The path without symbolic links, empty when there is nothing."""
+    try:
+        os.lstat(path)
+    except OSError:
+        return ""
+    real = os.path.realpath(path)
+    return real if os.path.exists(real) else ""
+
+
+class Bubblewrap:
+    """The `Sandbox` port by bubblewrap, one sandbox for each command.
+
+    `program` is the path of `bwrap`: empty when there is none, and then nothing can be started.
+    `scratch` is a directory of ours on the host, for the probe. Raises `ConfigError` when the workspace
+    is not a directory.
+    """
+
+    def __init__(self, policy: SandboxPolicy, program: str, scratch: str) -> None:
+        if not os.path.isdir(policy.workspace):
+            raise ConfigError(f"the workspace {policy.workspace} is not a directory")
+        self._policy = policy
+        self._program = program
+        self._scratch = scratch
+        self._looks: dict[str, _Look] = {}
+        self._isolation: tuple[str, ...] = ()
+        self._last: tuple[SandboxPolicy, tuple[str, ...]] | None = None
+
+    @property
+    def name(self) -> str:
+        """As in `--sandbox NAME`."""
+        return "bubblewrap"
+
+    def problem(self) -> str:
+        """What a look at the program alone tells; empty when it is there. Costs one look, no process."""
+        return "" if self._program and os.access(self._program, os.X_OK) else MISSING
+
+    def wrap(self, spec: CommandSpec) -> LaunchPlan:
+        """See `Sandbox`. Loader variables are set inside only: they must not bend bubblewrap itself."""
+        inside = [name for name in spec.env if name.startswith(_LOADER)]
+        env = {name: value for name, value in spec.env.items() if name not in inside}
+        argv = (
+            self._program or "/usr/bin/bwrap",
+            *self._boundary(),
+            "--json-status-fd",
+            str(_STATUS_FD),
+            *(part for name in inside for part in ("--setenv", name, spec.env[name])),
+            "--chdir",
+            spec.cwd,
+            "--",
+            *spec.argv,
+        )
+        return LaunchPlan(argv, "/", env, reports_start=True)
+
+    async def probe(self) -> SandboxReport:
+        """See `Sandbox`. Tries a write, a read and a connection that must all fail."""
+        if self.problem():
+            return SandboxReport(self.name, "", False, False, False, MISSING)
+        trial = Trial(self._program, self._scratch, self._for_probe, self._policy.network)
+        return await trial.report()
+
+    def _for_probe(self, readable: str, hidden: str, inner: tuple[str, ...]) -> tuple[str, ...]:
+        policy = self._policy
+        tried = SandboxPolicy(
+            workspace=policy.workspace,
+            writable=policy.writable,
+            protected=policy.protected,
+            masked=(*policy.masked, hidden),
+            visible=(*policy.visible, readable, *_interpreter()),
+            read_only=policy.read_only,
+            network=policy.network,
+        )
+        boundary = Bubblewrap(tried, self._program, self._scratch)._boundary()
+        return (self._program, *boundary, "--chdir", "/", "--", *inner)
+
+    def _boundary(self) -> tuple[str, ...]:
+        """Everything but the command. Looked up each time: what is protected may have come into being."""
+        policy = self._policy
+        shown = (*_SYSTEM, *_RESOLVER) if policy.network else _SYSTEM
+        present = SandboxPolicy(
+            workspace=policy.workspace,
+            writable=policy.writable,
+            protected=self._settled(policy.protected),
+            masked=self._settled(policy.masked),
+            visible=self._settled((*policy.visible, *shown)),
+            read_only=policy.read_only,
+        )
+        if self._last is None or self._last[0] != present:
+            arguments = [*self._isolate(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            sealed: list[str] = []
+            for mount in plan_mounts(present):
+                _add(arguments, sealed, mount)
+            self._last = (present, (*arguments, *sealed))
+        return self._last[1]
+
+    def _isolate(self) -> tuple[str, ...]:
+        """The namespaces. Older programs lack an option: the program itself says which it has."""
+        if not self._isolation:
+            more = (_NO_MORE_NAMESPACES,) if _mentions(self._program, _NO_MORE_NAMESPACES) else ()
+            net = ("--share-net",) if self._policy.network else ()
+            self._isolation = (*_NAMESPACES, *more, *net)
+        return self._isolation
+
+    def _settled(self, paths: tuple[str, ...]) -> tuple[str, ...]:
+        """The real places of those that exist. A directory is looked into again when it has changed."""
+        found: list[str] = []
+        for directory, names in _by_directory(paths).items():
+            stamp = _stamp(directory)
+            look = self._looks.get(directory)
+            if look is None or look.stamp != stamp or look.names != names:
+                reals = tuple(filter(None, (_real(name) for name in names))) if stamp else ()
+                look = self._looks[directory] = _Look(stamp, names, reals)
+            found += look.reals
+        return tuple(found)
+
+
+class _Look(NamedTuple):
+    """What a directory held of `names`, when its time was `stamp`."""
+
+    stamp: int
+    names: tuple[str, ...]
+    reals: tuple[str, ...]
+
+
+def _stamp(directory: str) -> int:
+    """Moves whenever an entry comes or goes; unlike the time of modification, it cannot be set back."""
+    try:
+        return os.stat(directory).st_ctime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(maxsize=16)
+def _by_directory(paths: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for path in paths:
+        directory = path.rpartition("/")[0] or "/"
+        found[directory] = (*found.get(directory, ()), path)
+    return found
+
+
+def _interpreter() -> tuple[str, ...]:
+    return (sys.base_prefix, sys.prefix, os.path.dirname(os.path.abspath(sys.executable)))
+
+
+def _mentions(program: str, option: str) -> bool:
+    try:
+        with open(program, "rb") as file:
+            return option.removeprefix("--").encode() in file.read()
+    except OSError:
+        return False
+
+
+def _add(arguments: list[str], sealed: list[str], mount: Mount) -> None:
+    path = mount.path
+    match mount.kind:
+        case "scratch":
+            arguments += ("--tmpfs", path)
+        case "read":
+            arguments += ("--ro-bind", path, path)
+        case "write":
+            arguments += ("--bind", path, path)
+        case "hide" if stat.S_ISDIR(os.stat(path).st_mode):
+            arguments += ("--tmpfs", path)
+            sealed += ("--remount-ro", path)
+        case "hide":
+            arguments += ("--ro-bind", "/dev/null", path)
