@@ -182,6 +182,7 @@ class LocalLauncher:
         argv = ("/bin/bash", "-c", 'exec "$@" 3>"$0"', str(control), *spec.argv)
         control.touch()
         missing = not os.access(spec.cwd, os.X_OK)
+        make = MissingDirectory if missing else LocalCommand
         with spool.open("wb") as output, anyio.CancelScope(shield=True):
             process = await anyio.open_process(
                 ("true",) if missing else argv,
@@ -192,9 +193,8 @@ class LocalLauncher:
                 env=spec.env,
                 start_new_session=True,
             )
-        command = (MissingDirectory if missing else LocalCommand)(spec, process, spool, control)
-        self.commands[spec.job] = command
-        return command
+            self.commands[spec.job] = make(spec, process, spool, control)
+        return self.commands[spec.job]
 
     async def attach(self, job: JobId) -> LocalCommand | None:
         """See `Launcher`."""
