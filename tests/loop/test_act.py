@@ -1,7 +1,6 @@
 import anyio
 import anyio.lowlevel
 import pytest
-from tests.rig import BenchPerson, Rig, asks, ok
 
 from hames.core.errors import Problem
 from hames.core.events import (
@@ -28,6 +27,7 @@ from hames.core.ports import (
 from hames.loop.act import Judged, side_by_side
 from hames.loop.approve import describe
 from hames.testing.scripted import Scripted
+from tests.rig import BenchPerson, Rig, asks, ok
 
 pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]

@@ -4,7 +4,6 @@ import anyio
 import anyio.lowlevel
 import msgspec
 import pytest
-from tests.rig import Rig, asks, check_the_log, job_over, ok
 
 from hames.channels.headless import NobodyHere
 from hames.core.errors import RETRYABLE, ExitCode, FailureKind, ModelError
@@ -33,6 +32,7 @@ from hames.loop.endings import exit_code
 from hames.loop.kit import TurnLimits
 from hames.session.session import Session
 from hames.testing.scripted import Scripted
+from tests.rig import Rig, asks, check_the_log, job_over, ok
 
 pytestmark = pytest.mark.anyio
 

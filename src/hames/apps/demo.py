@@ -1,7 +1,6 @@
 """`hames demo`: the main job on a small sample project, with a scripted model unless one is named."""
 
 import difflib
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from hames.assembly.settings import places
 from hames.core.errors import ExitCode
 
 TASK = (
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return ExitCode.DONE
     live = any(flag.split("=")[0] in ("--model", "--base-url") for flag in flags)
-    live = live or bool(os.environ.get("DEEPSEEK_API_KEY"))
+    live = live or bool(places().environ.get("DEEPSEEK_API_KEY"))
     with tempfile.TemporaryDirectory(prefix="hames-demo-") as scratch:
         place = Path(scratch) / "shop"
         shutil.copytree(SAMPLE, place, ignore=shutil.ignore_patterns("__pycache__"))
@@ -92,7 +92,7 @@ def run_tests(place: Path) -> int:
 def repair(place: Path, flags: Sequence[str]) -> int:
     """The main job: `hames -p` in the project, each step shown when it is on the log."""
     command = hames("-p", TASK, "--cwd", str(place), "--output-format", "stream-json", *flags)
-    env = {**os.environ, KEY_NAME: "none-needed"}
+    env = {**places().environ, KEY_NAME: "none-needed"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as running:
         assert running.stdout is not None
         for line in running.stdout:

@@ -26,7 +26,7 @@ from hames.models.cost import nano_usd
 from hames.models.endpoint import HttpModel
 from hames.models.profiles import providers, resolve
 from hames.policies.modes import Mode
-from hames.policies.rules import RulePolicy
+from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
 from hames.sandboxes.connection import LauncherProcess
@@ -79,7 +79,8 @@ async def build(
     """
     clock, listeners = SystemClock(), Listeners()
     answerer = answerer_for(settings, clock, model)
-    sandbox = sandbox_for(settings, read_only=mode == "plan")
+    policy = policy_for(settings, mode)
+    sandbox = sandbox_for(settings, read_only=mode == "plan", confinement=policy.confinement())
     async with open_store(settings) as store, _launched(settings, sandbox) as launched:
         launcher, files = launched
         shell = Shell("bash", command_env(settings.environ), settings.workspace)
@@ -102,7 +103,7 @@ async def build(
                 blobs=store,
                 answerer=answerer,
                 tools=toolbox,
-                policy=policy_for(settings, mode),
+                policy=policy,
                 approver=approver,
                 jobs=LaunchedJobs(launcher, store),
                 listener=listeners,
@@ -170,8 +171,13 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
     return Answerer(model, wire, profile, price, options)
 
 
-def sandbox_for(settings: Settings, *, read_only: bool = False) -> Sandbox:
-    """The boundary of the settings. Raises `SandboxError` when it is plainly not there."""
+def sandbox_for(
+    settings: Settings, *, read_only: bool = False, confinement: Confinement | None = None
+) -> Sandbox:
+    """The boundary of the settings, tightened by the policy's own `confinement`.
+
+    Raises `SandboxError` when it is plainly not there.
+    """
     if settings.sandbox == "none":
         return Unconfined()
     where = settings.directories
@@ -187,6 +193,10 @@ def sandbox_for(settings: Settings, *, read_only: bool = False) -> Sandbox:
         ),
         read_only=read_only,
     )
+    if confinement is not None:
+        masked = (*policy.masked, *confinement.masked)
+        protected = (*policy.protected, *confinement.protected)
+        policy = msgspec.structs.replace(policy, masked=masked, protected=protected)
     sandbox = Bubblewrap(policy, find_program("bwrap", path), os.path.join(where.state, "run"))
     if problem := sandbox.problem():
         raise SandboxError(problem)

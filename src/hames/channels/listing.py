@@ -80,10 +80,9 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield from _model(event, whole=whole)
         case CallIntended() | CallJudged() | CallFinished() | CallLost() as event:
             yield from _call(event, whole=whole)
-        case JobStarted() as job:
-            yield f"job {job.job} started: {clean(job.command)}"
-        case JobFinished() as job:
-            yield from _block(f"job {job.job}:", job.told, whole=whole)
+        case JobStarted() | JobFinished() as job:
+            words = job.told if isinstance(job, JobFinished) else f"started: {job.command}"
+            yield from _block(f"job {job.job}:", words, whole=whole)
         case TurnEnded() as ended:
             yield f"turn {ended.turn} ended: {ended.ending}, {ended.steps} steps. {clean(ended.reason)}"
         case None:
