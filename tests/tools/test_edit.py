@@ -2,6 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
+from hames.core.errors import ArgumentProblem, FileProblem
+from hames.core.events import FileFact
+from hames.core.ports import WriteOrder
+from hames.testing.local import LocalFiles
 from hames.testing.tool_suite import check_tool
 from hames.tools.edit import Edit
 from tests.tools.bench import Bench
@@ -103,3 +107,35 @@ async def test_a_loose_edit_that_changes_nothing_is_refused(bench: Bench) -> Non
     bench.make("a.py", "\tone()\n")
     text = await bench.say("edit", file_path="a.py", old_string="1\t\tone()", new_string="\tone()")
     assert text == "the file has new_string at that place already: nothing was changed"
+
+
+@pytest.mark.parametrize(("old", "new", "words"), [("", "x", "use write"), ("x", "x", "nothing to change")])
+async def test_an_edit_of_nothing_is_refused_before_it_is_judged(
+    bench: Bench, old: str, new: str, words: str
+) -> None:
+    arguments = f'{{"file_path": "a", "old_string": "{old}", "new_string": "{new}"}}'
+    with pytest.raises(ArgumentProblem, match=words):
+        bench.toolbox.prepare("edit", arguments)
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"), [("by the user", "changed since you read it"), (None, "Is a directory")]
+)
+async def test_a_file_that_changes_in_the_middle_of_an_edit_is_left_alone(
+    bench: Bench, saved: str | None, words: str
+) -> None:
+    path = bench.make("a.py", SOURCE)
+
+    class Hurried(LocalFiles):
+        async def write(self, order: WriteOrder) -> FileFact:
+            path.unlink()
+            if saved is None:
+                path.mkdir()
+            else:
+                path.write_text(saved)
+            return await super().write(order)
+
+    arguments = '{"file_path": "a.py", "old_string": "def one", "new_string": "def uno"}'
+    with pytest.raises(FileProblem, match=words):
+        await Edit(Hurried()).prepare(arguments).run(bench.context())
+    assert saved is None or path.read_text() == saved

@@ -5,10 +5,13 @@ from hashlib import sha256
 import msgspec
 import pytest
 
+from hames.core.errors import Problem
 from hames.core.events import FileFact, OutputFact
 from hames.core.ids import CallId, blob_id
 from hames.core.limits import READ_SHOWN_BYTES
 from hames.core.messages import Image, Text
+from hames.core.ports import ReadQuery, ReadResult
+from hames.testing.local import LocalFiles
 from hames.testing.tool_suite import check_tool
 from hames.tools.read import Read
 from tests.tools.bench import Bench
@@ -127,3 +130,15 @@ async def test_a_kept_line_of_megabytes_is_cut(bench: Bench) -> None:
     text = await bench.say("read", file_path="output://7.0")
     assert text.startswith("1\ta\n2\txxx")
     assert text.endswith(" [line cut at 2,000 characters]\n3\tz\n[lines 1-3]")
+
+
+async def test_a_picture_that_changes_while_it_is_read_is_not_shown(bench: Bench) -> None:
+    path = bench.make("a.png", PNG)
+
+    class Changing(LocalFiles):
+        async def read(self, query: ReadQuery) -> ReadResult:
+            path.write_bytes(path.read_bytes() + b"\0")
+            return await super().read(query)
+
+    with pytest.raises(Problem, match="could not be read whole"):
+        await Read(Changing(), bench.blobs).prepare('{"file_path": "a.png"}').run(bench.context())

@@ -51,6 +51,7 @@ async def test_a_file_that_was_removed_since_is_made_anew(bench: Bench) -> None:
     path = bench.make("a.txt", "old")
     await bench.run("read", file_path="a.txt")
     path.unlink()
+    assert bench.seen
     assert (await bench.run("write", file_path="a.txt", content="x")).outcome == "ok"
     assert path.read_text() == "x"
 

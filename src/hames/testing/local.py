@@ -75,7 +75,7 @@ def _write(order: WriteOrder) -> FileFact:
         if before != order.expect:
             raise FileProblem("changed", order.path, f"{order.path} changed")
     elif order.expect:
-        raise FileProblem("missing", order.path, f"there is no file {order.path}")
+        raise FileProblem("changed", order.path, f"{order.path} does not exist any more")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(order.data)
     return FileFact(order.path, sha256(order.data).hexdigest(), "wrote")

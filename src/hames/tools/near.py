@@ -12,7 +12,8 @@ _AROUND_LINES = 3
 _DIFF_LINES = 200
 _DIFF_BYTES = 2000
 _NEAR = 0.6
-_COMPARED_LINES = 20_000
+_COMPARED_LINES = 4000
+_WORD_CHARS = 3
 _COMPARED_CHARS = 300
 _SAME_LINES = 50
 
@@ -115,10 +116,13 @@ class _Likeness(msgspec.Struct, frozen=True):
 def _by_likeness(lines: list[str], wanted: list[str]) -> int | None:
     """Where the line stands that is most like the longest of `wanted`."""
     offset = max(range(len(wanted)), key=lambda at: len(wanted[at].strip()))
-    matcher = SequenceMatcher(None, "", wanted[offset].strip()[:_COMPARED_CHARS], False)
+    asked = wanted[offset].strip()[:_COMPARED_CHARS]
+    words = [word for word in asked.split() if len(word) >= _WORD_CHARS]
+    with_words = [at for at, line in enumerate(lines) if any(word in line for word in words)]
+    matcher = SequenceMatcher(None, "", asked, False)
     best = _Likeness(_NEAR, -1)
-    for at, line in enumerate(lines[:_COMPARED_LINES]):
-        matcher.set_seq1(line.strip()[:_COMPARED_CHARS])
+    for at in (with_words or range(len(lines)))[:_COMPARED_LINES]:
+        matcher.set_seq1(lines[at].strip()[:_COMPARED_CHARS])
         if matcher.real_quick_ratio() > best.ratio and matcher.quick_ratio() > best.ratio:
             ratio = matcher.ratio()
             if ratio > best.ratio:

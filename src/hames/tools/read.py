@@ -103,7 +103,7 @@ class ReadAction:
             )
         whole = await self._files.read(ReadQuery(fact.path, max_bytes=PICTURE_BYTES))
         if whole.sha256 != result.sha256 or len(whole.data) != whole.size:
-            raise Problem(f"{name} changed while it was being read: read it again")
+            raise Problem(f"{name} could not be read whole: it may be changing; read it again")
         parts = (Text(f"[{what}]"), Image(media, blob_id(whole.data)))
         return ToolResult("ok", parts, files=(fact,), blobs=(whole.data,))
 

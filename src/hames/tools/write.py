@@ -6,7 +6,7 @@ from hames.core.errors import FileProblem, Problem
 from hames.core.events import Effect, FileFact
 from hames.core.limits import EDIT_BYTES
 from hames.core.messages import Text
-from hames.core.ports import CallContext, Files, Subject, ToolResult, ToolSpec, WriteOrder
+from hames.core.ports import CallContext, Files, ReadQuery, Subject, ToolResult, ToolSpec, WriteOrder
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.paths import absolute, output_of, shown, touched
 
@@ -61,7 +61,7 @@ class WriteAction:
         try:
             fact = await self._files.write(WriteOrder(path, data, expect))
         except FileProblem as problem:
-            if problem.trouble != "missing" or not expect:
+            if not expect or not await self._is_gone(path):
                 raise _explained(problem, path) from None
             expect = ""
             fact = await self._files.write(WriteOrder(path, data, expect))
@@ -71,6 +71,14 @@ class WriteAction:
         did = "replaced" if expect else "created"
         text = f"{did} {shown(path, context.cwd)} ({lines:,} lines, {len(data):,} bytes)"
         return ToolResult("ok", (Text(text),), files=(FileFact(path, fact.sha256, "wrote"),))
+
+    async def _is_gone(self, path: str) -> bool:
+        """Whether a file that was seen is not there any more: then there is nothing to lose."""
+        try:
+            await self._files.read(ReadQuery(path, lines=1, max_bytes=1))
+        except FileProblem as problem:
+            return problem.trouble == "missing"
+        return False
 
 
 def refuse_output(path: str) -> None:
