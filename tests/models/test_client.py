@@ -8,7 +8,7 @@ import pytest
 
 from hames.core.errors import ModelError
 from hames.models.address import Proxies, parse_url
-from hames.models.client import IDLE_S, HttpClient, Request
+from hames.models.client import IDLE_MOST, IDLE_S, HttpClient, Request
 from hames.testing.clock import VirtualClock
 from tests.models.rig import body_of, read_request, response, server_tls, talking, trusting_tls
 
@@ -131,6 +131,55 @@ async def test_a_request_that_may_have_been_read_is_not_sent_again() -> None:
             await body_of(exchange)
     assert caught.value.kind == "transport"
     assert served == [b"1", b"2"]
+
+
+async def test_a_connection_that_breaks_before_the_request_was_handed_over_is_replaced_silently() -> None:
+    whole: list[int] = []
+
+    async def breaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = not whole
+        whole.append(len((await read_request(reader))[1]))
+        writer.write(response(b"ok"))
+        # The first connection goes in the middle of its second request.
+        await (reader.readexactly(1000) if first else reader.read())
+
+    async with talking(breaks) as port, client() as http:
+        await body_of(await http.post(to(f"http://127.0.0.1:{port}/")))
+        large = to(f"http://127.0.0.1:{port}/", *[b"x" * 1_000_000] * 20)
+        assert await body_of(await http.post(large)) == b"ok"
+    assert whole == [2, 20_000_000]
+
+
+async def test_a_body_may_end_with_the_connection() -> None:
+    async def old(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.0 200 OK\r\n\r\nall of it")
+        await writer.drain()
+        writer.close()
+
+    async with talking(old) as port, client() as http:
+        assert await body_of(await http.post(to(f"http://127.0.0.1:{port}/"))) == b"all of it"
+
+
+async def test_only_so_many_unused_connections_are_kept() -> None:
+    left = asyncio.Semaphore(0)
+    echo = Echo()
+
+    async def counted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await echo(reader, writer)
+        finally:
+            left.release()
+
+    async with talking(counted) as port, client() as http:
+        url = f"http://127.0.0.1:{port}/"
+        for exchange in [await http.post(to(url)) for _ in range(IDLE_MOST + 3)]:
+            await body_of(exchange)
+        await body_of(await http.post(to(url)))
+        for _ in range(2):
+            await asyncio.wait_for(left.acquire(), 5)
+        assert left.locked()
+    assert len(echo.connections) == IDLE_MOST + 3
 
 
 async def test_an_answer_that_comes_before_the_request_was_read_is_taken() -> None:
@@ -315,6 +364,18 @@ async def test_https_goes_through_the_proxy_in_a_tunnel_that_it_cannot_read() ->
     ((head, _),) = echo.connections[0]
     assert head.startswith(b"POST /v1 ")
     assert b"Proxy-Authorization" not in head
+
+
+async def test_a_proxy_may_itself_be_reached_over_tls() -> None:
+    echo = Echo()
+    async with talking(echo, server_tls()) as far:
+        proxy = Proxy(far)
+        async with talking(proxy, server_tls()) as port:
+            both = Proxies(https=f"https://127.0.0.1:{port}", http=f"https://127.0.0.1:{port}")
+            async with client(proxies=both, make_tls=lenient_tls) as http:
+                assert await body_of(await http.post(to("https://far.example/v1", b"hi"))) == b"hi"
+                assert await body_of(await http.post(to("http://far.example/v1", b"hi"))) == b"proxied hi"
+    assert [head.split(b" ")[0] for head in proxy.heads] == [b"CONNECT", b"POST"]
 
 
 def lenient_tls():

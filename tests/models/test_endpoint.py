@@ -259,6 +259,18 @@ async def test_no_secret_is_in_a_failure_even_if_the_server_repeats_it() -> None
                 assert secret.encode() not in caught.value.raw
 
 
+async def test_the_status_counts_although_its_body_is_cut() -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(response(b"too busy to", 503, "Retry-After: 3")[:-4])
+        await writer.drain()
+        writer.close()
+
+    async with talking(cut) as port:
+        error = await failure(profile(f"http://127.0.0.1:{port}"))
+    assert (error.kind, error.wait_s, error.raw) == ("overload", 3.0, b"too bus")
+
+
 async def test_a_coding_that_was_not_asked_for_is_refused() -> None:
     async def zipped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -272,9 +284,10 @@ async def test_a_coding_that_was_not_asked_for_is_refused() -> None:
 
 
 async def test_a_key_that_cannot_be_sent_is_not_shown() -> None:
-    with pytest.raises(ModelError) as caught:
-        await ask(profile("http://127.0.0.1:9"), key="sk-sécret\x07key")
-    assert "sécret" not in str(caught.value)
+    with pytest.raises(ModelError, match="the header Authorization") as caught:
+        await ask(profile("http://127.0.0.1:9"), key="sk-secret\x07key")
+    assert caught.value.kind == "rejected"
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_consumer_that_leaves_closes_the_connection() -> None:

@@ -40,9 +40,6 @@ class CallsReader:
     def __init__(self) -> None:
         self._slots: list[_Slot] = []
 
-    def __len__(self) -> int:
-        return len(self._slots)
-
     def add(self, piece: CallPiece) -> tuple[int, str] | None:
         """Take one piece; the place and the name of a call whose name has just become known."""
         name = (piece.function and piece.function.name) or ""

@@ -27,7 +27,7 @@ _FINISH: dict[str, Finish] = {
 _BROKEN_OFF = ("insufficient_system_resource", "error", "abort")
 
 # A pair of surrogates, or half of one; an escaped backslash first, so that it hides what follows it.
-_SURROGATES = re.compile(rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_SURROGATES = rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F].."
 
 
 class _Details(msgspec.Struct, frozen=True):
@@ -175,7 +175,7 @@ class ChatReader:
     def _mended(self, data: bytes) -> _Event | None:
         """An event with half a surrogate pair, which some servers send where they cut an emoji."""
         try:
-            event = _events.decode(_SURROGATES.sub(_without_halves, data))
+            event = _events.decode(re.sub(_SURROGATES, _without_halves, data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._unreadable += 1
             return None

@@ -36,9 +36,8 @@ class Request(msgspec.Struct, frozen=True):
 class Connection:
     """An open stream to a target. `used_at` is set when a whole response has been read from it."""
 
-    def __init__(self, stream: AnyByteStream, via: Proxy | None) -> None:
+    def __init__(self, stream: AnyByteStream) -> None:
         self.stream = stream
-        self.via = via
         self.used_at: float | None = None
 
     def quiet(self) -> bool:
@@ -130,12 +129,13 @@ class HttpClient:
     async def post(self, request: Request) -> Exchange:
         """Send a request; its response is read from the `Exchange`. Raises `ModelError`."""
         address = request.address
+        via = proxy_for(address, self._proxies)
+        pieces = _pieces(via, request)
         connection = await self._kept(address)
-        if connection is None or not await self._send(connection, request):
-            via = proxy_for(address, self._proxies)
-            connection = Connection(await self._dialer.dial(address, via), via)
+        if connection is None or not await self._send(connection, address, pieces):
+            connection = Connection(await self._dialer.dial(address, via))
             # A server may answer and close before it has read all: what came of it is read.
-            await self._send(connection, request)
+            await self._send(connection, address, pieces)
         return Exchange(self, address, connection)
 
     def keep(self, address: Address, connection: Connection) -> None:
@@ -164,9 +164,8 @@ class HttpClient:
             await idle.pop(0).drop()
         return found
 
-    async def _send(self, connection: Connection, request: Request) -> bool:
+    async def _send(self, connection: Connection, address: Address, pieces: list[bytes]) -> bool:
         """False when the connection was gone before the last bytes were handed over."""
-        pieces = _pieces(connection.via, request)
         sent = 0
         try:
             with anyio.move_on_after(self._write_s) as scope, suppress(OSError, anyio.BrokenResourceError):
@@ -179,7 +178,7 @@ class HttpClient:
         if scope.cancelled_caught:
             await connection.drop()
             raise ModelError(
-                "stalled", f"{request.address.authority} did not take the request in {self._write_s:g} s"
+                "stalled", f"{address.authority} did not take the request in {self._write_s:g} s"
             )
         if sent < len(pieces) - 1 and connection.used_at is not None:
             await connection.drop()

@@ -37,11 +37,12 @@ _BALANCE = (
 _REFUSED = ("content_filter", "content exists risk", "data_inspection", "content_policy", "sensitive content")
 _NO_KEY = ("invalid_api_key", "invalid api key", "incorrect api key", "api key not valid")
 _NO_MODEL = ("model_not_found", "unknown model", "invalid model", "no such model", "model names are")
-_MODEL_MISSING = re.compile(r"\bmodel\b.{0,100}\b(?:not exist|not found|not available)\b")
+# Patterns are compiled when first used: most runs never fail.
+_MODEL_MISSING = r"\bmodel\b.{0,100}\b(?:not exist|not found|not available)\b"
 _MONTHS: tuple[str, ...] = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 )  # fmt: skip
-_SPAN = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SPAN = r"(\d+(?:\.\d+)?)(ms|s|m|h|d)"
 _SPAN_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _EPOCH_S = 1_000_000_000.0
 _EPOCH_MS = 1_000_000_000_000.0
@@ -120,7 +121,7 @@ def _reset_wait(name: str, value: str, headers: Mapping[str, str], now: float) -
         return None
     number = _number(value)
     if number is None:
-        spans = _SPAN.findall(value)
+        spans = re.findall(_SPAN, value)
         if "".join(f"{amount}{unit}" for amount, unit in spans) != value.strip():
             return None
         return sum(float(amount) * _SPAN_S[unit] for amount, unit in spans)
@@ -199,7 +200,7 @@ def _named_kind(tags: str) -> FailureKind | None:
     """The class that the server's own words name."""
     if _any(_OVERFLOW, tags):
         return "overflow"
-    if _any(_NO_MODEL, tags) or _MODEL_MISSING.search(tags):
+    if _any(_NO_MODEL, tags) or re.search(_MODEL_MISSING, tags):
         return "unknown_model"
     if _any(_REFUSED, tags):
         return "refused"

@@ -1,9 +1,9 @@
 """The providers that come with hames, and how a model is found by its name."""
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from functools import cache
-from pathlib import Path
 
 import msgspec
 
@@ -18,8 +18,8 @@ ANY_MODEL = "*"
 @cache
 def providers() -> Mapping[str, Provider]:
     """All providers of `profiles.toml`, by name."""
-    text = Path(__file__).with_name("profiles.toml").read_text(encoding="utf-8")
-    return read_providers(text)
+    with open(os.path.join(os.path.dirname(__file__), "profiles.toml"), encoding="utf-8") as file:
+        return read_providers(file.read())
 
 
 def read_providers(text: str) -> Mapping[str, Provider]:
