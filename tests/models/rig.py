@@ -9,7 +9,9 @@ from pathlib import Path
 
 import anyio
 
-from hames.models.client import Exchange
+from hames.models.address import Proxies, parse_url
+from hames.models.client import Exchange, HttpClient, Request
+from hames.testing.clock import VirtualClock
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -95,3 +97,42 @@ async def body_of(exchange: Exchange, limit_s: float = 10.0) -> bytes:
     finally:
         await exchange.close()
     return body
+
+
+@asynccontextmanager
+async def client(
+    *,
+    proxies: Proxies | None = None,
+    connect_s: float = 20.0,
+    write_s: float = 60.0,
+    make_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
+) -> AsyncGenerator[HttpClient]:
+    """A client on a clock that stands still."""
+    made = HttpClient(
+        VirtualClock(), proxies=proxies, connect_s=connect_s, write_s=write_s, make_tls=make_tls
+    )
+    try:
+        yield made
+    finally:
+        await made.close()
+
+
+def to(url: str, *chunks: bytes) -> Request:
+    """A request with this body, `{}` if none is given."""
+    return Request(parse_url(url), {"X-Test": "yes"}, chunks or (b"{}",), sum(map(len, chunks or (b"{}",))))
+
+
+class Echo:
+    """Answers each request with its body, and keeps what was said on which connection."""
+
+    def __init__(self, *headers: str) -> None:
+        self._headers = headers
+        self.connections: list[list[tuple[bytes, bytes]]] = []
+
+    async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests: list[tuple[bytes, bytes]] = []
+        self.connections.append(requests)
+        while True:
+            head, body = await read_request(reader)
+            requests.append((head, body))
+            writer.write(response(body, 200, *self._headers))
