@@ -16,6 +16,12 @@ _NAMESPACES = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-se
 _NO_MORE_NAMESPACES = "--disable-userns"
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
 _SYSTEM = ("/run/current-system", "/run/wrappers", "/run/opengl-driver", "/nix")
+_OURS = (
+    sys.base_prefix,
+    sys.prefix,
+    os.path.dirname(os.path.realpath(sys.executable)),
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+)
 _LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH")
 
 
@@ -96,7 +102,7 @@ class Bubblewrap:
             writable=policy.writable,
             protected=policy.protected,
             masked=(*policy.masked, hidden),
-            visible=(*policy.visible, readable, *_interpreter()),
+            visible=(*policy.visible, readable),
             read_only=policy.read_only,
             network=policy.network,
         )
@@ -106,7 +112,7 @@ class Bubblewrap:
     def _boundary(self) -> tuple[str, ...]:
         """Everything but the command. Looked up each time: what is protected may have come into being."""
         policy = self._policy
-        shown = (*_SYSTEM, *_RESOLVER) if policy.network else _SYSTEM
+        shown = (*_OURS, *_SYSTEM, *_RESOLVER) if policy.network else (*_OURS, *_SYSTEM)
         present = SandboxPolicy(
             workspace=policy.workspace,
             writable=policy.writable,
@@ -167,10 +173,6 @@ def _by_directory(paths: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
         directory = path.rpartition("/")[0] or "/"
         found[directory] = (*found.get(directory, ()), path)
     return found
-
-
-def _interpreter() -> tuple[str, ...]:
-    return (sys.base_prefix, sys.prefix, os.path.dirname(os.path.abspath(sys.executable)))
 
 
 def _mentions(program: str, option: str) -> bool:

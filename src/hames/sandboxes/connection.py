@@ -31,11 +31,6 @@ def program(module: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-X", "utf8", "-I", "-S", "-c", script, _ROOT, *arguments)
 
 
-def package_root() -> str:
-    """The directory of the package: what a process inside a sandbox must be able to read."""
-    return os.path.join(_ROOT, "hames")
-
-
 class Connection:
     """One launcher process, from its start to its end. A lost one stays lost."""
 

@@ -17,7 +17,9 @@ GRACE_S = 2.0
 """From SIGTERM to SIGKILL."""
 
 
-def start_request(job: str, spool: str, plan: LaunchPlan, limits: tuple[int, int]) -> Items:
+def start_request(
+    job: str, spool: str, plan: LaunchPlan, limits: tuple[int, int], grace_s: float = GRACE_S
+) -> Items:
     """A command as the launcher is told of it."""
     return [
         ("do", "start"),
@@ -25,7 +27,7 @@ def start_request(job: str, spool: str, plan: LaunchPlan, limits: tuple[int, int
         ("spool", spool),
         ("head", str(limits[0])),
         ("tail", str(limits[1])),
-        ("grace_s", str(GRACE_S)),
+        ("grace_s", str(grace_s)),
         ("confined", "1" if plan.reports_start else ""),
         ("cwd", plan.cwd),
         *(("argv", argument) for argument in plan.argv),
@@ -126,7 +128,8 @@ class CommandLauncher:
     """The `Launcher` port for the commands of one session.
 
     `prefix` keeps the jobs of sessions that share a launcher process apart. `limits` are the bytes of
-    head and of tail kept of an output. Closing it ends the launcher process.
+    head and of tail kept of an output, `grace_s` lies between SIGTERM and SIGKILL. Closing it ends the
+    launcher process.
     """
 
     def __init__(
@@ -136,11 +139,13 @@ class CommandLauncher:
         *,
         prefix: str = "",
         limits: tuple[int, int] = (SPOOL_BYTES, SPOOL_TAIL_BYTES),
+        grace_s: float = GRACE_S,
     ) -> None:
         self.limits = limits
         self._process = process
         self._sandbox = sandbox
         self._prefix = prefix
+        self._grace_s = grace_s
         self._stood = False
 
     def key(self, job: JobId) -> str:
@@ -155,7 +160,7 @@ class CommandLauncher:
         plan = self._sandbox.wrap(spec)
         connection = self._process.connect()
         spool = os.path.join(connection.directory, f"{key}.out")
-        request = start_request(key, spool, plan, self.limits)
+        request = start_request(key, spool, plan, self.limits, self._grace_s)
         if spec.timeout_s is not None:
             request.append(("timeout_s", str(spec.timeout_s)))
         command = LaunchedCommand(self, connection, spec.job, spool)

@@ -1,0 +1,50 @@
+import os
+import shutil
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import pytest
+
+from hames.core.ports import Sandbox
+from hames.sandboxes.bubblewrap import Bubblewrap, find_program
+from hames.sandboxes.connection import LauncherProcess
+from hames.sandboxes.profile import Place, workspace_policy
+from hames.sandboxes.unconfined import Unconfined
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    path = tmp_path / "home" / "project"
+    path.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def place(tmp_path: Path, workspace: Path) -> Place:
+    return Place(home=str(workspace.parent), workspace=str(workspace), private=(str(tmp_path / "state"),))
+
+
+@pytest.fixture
+def bubblewrap(tmp_path: Path, place: Place) -> Bubblewrap:
+    return Bubblewrap(workspace_policy(place), bwrap(), str(tmp_path / "state" / "run"))
+
+
+@pytest.fixture(params=["none", pytest.param("bubblewrap", marks=pytest.mark.needs_bwrap)])
+def sandbox(request: pytest.FixtureRequest, bubblewrap: Bubblewrap) -> Sandbox:
+    return Unconfined() if request.param == "none" else bubblewrap
+
+
+@pytest.fixture
+async def process(tmp_path: Path) -> AsyncGenerator[LauncherProcess]:
+    launcher = LauncherProcess(str(tmp_path / "state" / "spool"))
+    yield launcher
+    await launcher.close()
+
+
+def bwrap() -> str:
+    return find_program("bwrap", os.environ.get("PATH", os.defpath))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("needs_bwrap") and not shutil.which("bwrap") and not os.environ.get("CI"):
+        pytest.skip("bubblewrap is not installed")
