@@ -7,13 +7,14 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 
-_SEQUENCE = re.compile(
+# Patterns are compiled when they are first used: starting costs nothing.
+_SEQUENCE = (
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours, cursor
     r"|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)"  # titles, links
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device strings
     r"|\x1b[ -/]*[0-Z\\^-~]"  # all the short ones
 )
-_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_UNSEEN = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+"
 _ODD_BYTES = bytes([*range(1, 8), *range(14, 27), *range(28, 32)])
 
 _MAGIC = (
@@ -113,12 +114,12 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     if "\x1b" in text:
-        text = _SEQUENCE.sub("", text)
+        text = re.sub(_SEQUENCE, "", text)
     if "\0" in text:
         text = text.replace("\0", "\n")
     if "\r" in text:
         text = _settled(text)
-    return _UNSEEN.sub("", text)
+    return re.sub(_UNSEEN, "", text)
 
 
 def _settled(text: str) -> str:

@@ -9,8 +9,8 @@ import msgspec
 
 from hames.core.errors import ArgumentProblem
 
-_WILD = re.compile(r"[*?\[{\\]")
-_ATOM = re.compile(r"(?:\*\*/)+|\*+|\[[!^]?\]?[^\]/]*\]|\\.|.", re.DOTALL)
+_WILD = r"[*?\[{\\]"
+_ATOM = r"(?s)(?:\*\*/)+|\*+|\[[!^]?\]?[^\]/]*\]|\\.|."
 _MOST_STARS = 8
 
 
@@ -34,7 +34,7 @@ def read_glob(pattern: str) -> Glob:
     parts = pattern.removeprefix("./").split("/")
     if len(parts) == 1:
         return Glob("", pattern, _expression(f"**/{pattern}"))
-    fixed = next((at for at, part in enumerate(parts[:-1]) if _WILD.search(part)), len(parts) - 1)
+    fixed = next((at for at, part in enumerate(parts[:-1]) if re.search(_WILD, part)), len(parts) - 1)
     root, rest = "/".join(parts[:fixed]), parts[fixed:]
     if pattern.startswith("/") and not root:
         root = "/"
@@ -44,7 +44,7 @@ def read_glob(pattern: str) -> Glob:
 
 
 def _expression(pattern: str) -> str:
-    atoms: list[str] = _ATOM.findall(pattern)
+    atoms: list[str] = re.findall(_ATOM, pattern)
     depth = 0
     said: list[str] = []
     for atom in atoms:

@@ -125,13 +125,12 @@ def _compiled(wanted: Wanted) -> re.Pattern[str]:
         raise ArgumentProblem(f"the pattern cannot be read: {error}") from None
 
 
-_ATOM = re.compile(
-    r"\\."  # an escape
+_ATOM = (
+    r"(?s)\\."  # an escape
     r"|\[\^?\]?(?:\\.|[^\]\\])*\]"  # a class
     r"|\((?:\?[^:=!<)]*[:=!<]?)?"  # a group opens
     r"|\{\d*,?\d*\}"
-    r"|.",
-    re.DOTALL,
+    r"|."
 )
 
 
@@ -139,7 +138,7 @@ def _open_repeats(pattern: str) -> int:
     """How many repeats without an end the pattern has: matching takes at most that power of a line's
     length, and one more. Raises `ArgumentProblem` when there are too many, or one is inside another."""
     branching, repeats, closed = [False], 0, False
-    for atom in _ATOM.findall(pattern):
+    for atom in re.findall(_ATOM, pattern):
         counted = atom[0] == "{" and len(atom) > 1
         repeat = atom in ("*", "+") or (counted and "," in atom)
         nested = closed and (repeat or counted)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-_NUMBERED = re.compile(r"[ \t]*\d+\t")
+_NUMBERED = r"^[ \t]*\d+\t"
 _TAB_STOPS = (4, 2, 8)
 
 
@@ -92,10 +92,10 @@ def _exact(text: str, old: str, new: str) -> tuple[Place, ...]:
 
 def _without_numbers(text: str, old: str, new: str) -> tuple[Place, ...]:
     lines = old.split("\n")
-    if not all(_NUMBERED.match(line) or not line.strip() for line in lines) or not old.strip():
+    if not all(re.match(_NUMBERED, line) or not line.strip() for line in lines) or not old.strip():
         return ()
-    bare = "\n".join(_NUMBERED.sub("", line, count=1) for line in lines)
-    bare_new = "\n".join(_NUMBERED.sub("", line, count=1) for line in new.split("\n"))
+    bare = "\n".join(re.sub(_NUMBERED, "", line) for line in lines)
+    bare_new = "\n".join(re.sub(_NUMBERED, "", line) for line in new.split("\n"))
     return _exact(text, bare, bare_new) if bare.strip() else ()
 
 
