@@ -2,7 +2,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hames.core.errors import Problem
+from hames.core.errors import ExitCode, LauncherError, Problem, SandboxError, StoreFull
 from hames.core.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -26,6 +26,7 @@ from hames.core.ports import (
 )
 from hames.loop.act import Judged, side_by_side
 from hames.loop.approve import describe
+from hames.loop.endings import exit_code
 from hames.testing.scripted import Scripted
 from tests.rig import BenchPerson, Rig, asks, ok
 
@@ -246,3 +247,37 @@ def test_calls_that_need_a_word_stand_alone() -> None:
     verdicts: list[Verdict] = ["allow", "allow", "ask", "allow"]
     plans = [Judged(call, prepared, Subject("look"), Judgement(verdict, "rule")) for verdict in verdicts]
     assert [len(group) for group in side_by_side(plans)] == [2, 1, 1]
+
+
+async def test_without_a_sandbox_nothing_runs_and_the_turn_says_what_to_do() -> None:
+    async def unboxed(arguments: str, context: CallContext) -> ToolResult:
+        raise SandboxError("bubblewrap is missing: install it")
+
+    rig = Rig(
+        asks(("look", "1"), ("look", "2"), ("run", "3")),
+        tools={"look": ("pure", unboxed), "run": ("effectful", echo)},
+    )
+    session = await rig.open()
+    ended = await session.say(GO)
+    assert (ended.ending, ended.reason) == ("failed", "bubblewrap is missing: install it")
+    assert exit_code(ended) is ExitCode.CONFIG
+    outcomes = [e.outcome for e in await rig.logged(session) if isinstance(e, CallFinished)]
+    assert outcomes == ["not_run"] * 3
+
+
+async def test_a_lost_launcher_is_told_as_an_outcome_that_is_not_known() -> None:
+    async def lose(arguments: str, context: CallContext) -> ToolResult:
+        raise LauncherError("the launcher ended")
+
+    (event,) = await results(Rig(asks(("lose", "")), tools={"lose": ("effectful", lose)}))
+    assert (event.outcome, told(event)) == ("failed", "[outcome not known: the launcher ended]")
+
+
+async def test_a_full_disk_stops_the_session() -> None:
+    async def fill(arguments: str, context: CallContext) -> ToolResult:
+        raise StoreFull("no space")
+
+    rig = Rig(asks(("fill", "")), tools={"fill": ("effectful", fill)})
+    session = await rig.open()
+    with pytest.raises(StoreFull):
+        await session.say(GO)

@@ -26,14 +26,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _dispatch(parse(words))
     except HamesError as error:
-        print(f"hames: {error}", file=sys.stderr)
-        return error.exit_code
+        return _complain(error)
+    except BaseExceptionGroup as group:
+        # A task group wraps whatever ends it; an expected failure in it is still one line.
+        error = _expected(group)
+        if error is None:
+            raise
+        return _complain(error)
     except KeyboardInterrupt:
         return ExitCode.CANCELLED
     except BrokenPipeError:
         # Whoever read our output is gone; nothing can be said to them any more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAILED
+
+
+def _complain(error: HamesError) -> int:
+    print(f"hames: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _expected(group: BaseExceptionGroup[BaseException]) -> HamesError | None:
+    """The first expected failure of a group that holds nothing else."""
+    matched, rest = group.split(HamesError)
+    if matched is None or rest is not None:
+        return None
+    found: HamesError | BaseExceptionGroup[HamesError] = matched
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    return found
 
 
 def _dispatch(asked: Invocation) -> int:

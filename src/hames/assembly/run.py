@@ -74,7 +74,7 @@ def read_prompt() -> str:
         raise UsageError("-p needs a prompt: as an argument, or on standard input")
     words = sys.stdin.read().strip()
     if not words:
-        raise UsageError("the prompt is empty")
+        raise UsageError("-p needs a prompt, and the one on standard input is empty")
     return words
 
 

@@ -6,7 +6,7 @@ import anyio
 import msgspec
 
 from hames.context.view import OpenCall
-from hames.core.errors import ArgumentProblem, Problem
+from hames.core.errors import ArgumentProblem, LauncherError, Problem, SandboxError, StoreError
 from hames.core.events import CallFinished, CallJudged, CallStarted, ModelReplied, Outcome
 from hames.core.ids import CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
@@ -155,12 +155,20 @@ async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
 
 
 async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
-    """Run these together. Results are staged in the model's order, also those of a cancelled group."""
+    """Run these together. Results are staged in the model's order, also those of a cancelled group.
+
+    Raises `SandboxError` when there is no boundary to run them in: then nothing of the call was done.
+    """
     results: dict[CallId, tuple[CallFinished, ToolResult]] = {}
+    broken: list[SandboxError] = []
 
     async def run(plan: Judged) -> None:
         begun_s = kit.clock.elapsed()
-        result = await run_one(kit, plan)
+        try:
+            result = await run_one(kit, plan)
+        except SandboxError as error:
+            broken.append(error)
+            result = _told("not_run", f"[not run: {error}]")
         event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s)
         results[plan.call.id] = (event, result)
 
@@ -176,10 +184,15 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
             if plan.call.id in results:
                 event, result = results[plan.call.id]
                 kit.journal.stage(*((result.job,) if result.job else ()), event, blobs=result.blobs)
+    if broken:
+        raise broken[0]
 
 
 async def run_one(kit: Kit, plan: Judged) -> ToolResult:
-    """Run one call. Whatever goes wrong inside the tool becomes a result the model can act on."""
+    """Run one call. Whatever goes wrong inside the tool becomes a result the model can act on.
+
+    Raises `SandboxError` and `StoreError`: with those nothing can go on.
+    """
     view = kit.view
     context = CallContext(
         call=plan.call.id, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs
@@ -188,6 +201,10 @@ async def run_one(kit: Kit, plan: Judged) -> ToolResult:
         return await plan.prepared.action.run(context)
     except Problem as error:
         return _told("failed", str(error))
+    except LauncherError as error:
+        return _told("failed", f"[outcome not known: {error}]")
+    except (SandboxError, StoreError):
+        raise
     except Exception as error:  # noqa: BLE001 - a tool is foreign code; its crash is recorded
         return _told("failed", f"[the tool {plan.prepared.tool} crashed: {type(error).__name__}: {error}]")
 

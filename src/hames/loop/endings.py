@@ -36,6 +36,8 @@ def failed(error: ModelError) -> Ending:
 
 def exit_code(ended: TurnEnded) -> ExitCode:
     """The exit code of a run that ended so."""
+    if ended.code == "sandbox":
+        return ExitCode.CONFIG
     if ended.ending == "failed" and ended.code:
         return ModelError(cast(FailureKind, ended.code), ended.reason).exit_code
     return _EXIT_CODES[ended.ending]

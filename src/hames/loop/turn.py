@@ -2,8 +2,8 @@
 
 import anyio
 
-from hames.core.errors import ModelError
-from hames.core.events import LimitReached, ModelReplied, TurnEnded, UserSpoke
+from hames.core.errors import ModelError, SandboxError
+from hames.core.events import LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.messages import Text
 from hames.core.ports import Pinned
 from hames.loop.act import Acted, act
@@ -27,6 +27,9 @@ async def run_turn(kit: Kit, pinned: Pinned) -> TurnEnded:
         ending = await _steps(kit, pinned)
     except ModelError as error:
         ending = failed(error)
+    except SandboxError as error:
+        _close_calls(kit, "not_run", "[not run: there is no sandbox to run it in]")
+        ending = Ending("failed", str(error), "sandbox")
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
             await _end(kit, _cancelled(kit))
@@ -102,14 +105,19 @@ async def _leave_jobs(kit: Kit) -> Ending:
 
 
 def _cancelled(kit: Kit) -> Ending:
+    _close_calls(kit, "cancelled", "[cancelled by the user; it was stopped]")
+    return Ending("cancelled", "cancelled by the user", "signal")
+
+
+def _close_calls(kit: Kit, outcome: Outcome, words: str) -> None:
+    """Give each open call an end: these words if it was started, else that it was not."""
     for call in tuple(kit.view.open_calls.values()):
         if call.started is None:
             kit.journal.stage(
-                unrun(call.call.id, "not_run", "[not run: the user cancelled before it started]")
+                unrun(call.call.id, "not_run", "[not run: the turn was stopped before it started]")
             )
         else:
-            kit.journal.stage(unrun(call.call.id, "cancelled", "[cancelled by the user; it was stopped]"))
-    return Ending("cancelled", "cancelled by the user", "signal")
+            kit.journal.stage(unrun(call.call.id, outcome, words))
 
 
 async def _end(kit: Kit, ending: Ending) -> TurnEnded:

@@ -63,7 +63,7 @@ class LaunchedJobs:
         if running is not None and end.output_bytes:
             head = await running.output(0, TOLD_BYTES)
             tail = await running.output(-TOLD_BYTES, TOLD_BYTES)
-            shown = fit(head.data, tail.data, end.output_bytes, TOLD_BYTES, job.job).text
+            shown = fit(head.data, tail.data, end.output_bytes, TOLD_BYTES, f"output://{job.job}").text
             blob = await self._blobs.keep_file(end.spool)
             output = OutputFact(blob=blob, bytes=end.output_bytes, kept=end.kept_bytes)
         await self._launcher.release(job.job)
