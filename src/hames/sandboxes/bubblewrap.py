@@ -22,6 +22,17 @@ _OURS = (
     os.path.dirname(os.path.realpath(sys.executable)),
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 )
+_KERNEL = (
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/mtrr",
+    "/proc/pressure",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+)
+"""Settings of the kernel that the user 0 may change without any capability: shown, never written."""
+
 _LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH")
 
 
@@ -123,6 +134,8 @@ class Bubblewrap:
         )
         if self._last is None or self._last[0] != present:
             arguments = [*self._isolate(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+            for path in filter(os.path.exists, _KERNEL):
+                arguments += ("--ro-bind", path, path)
             sealed: list[str] = []
             for mount in plan_mounts(present):
                 _add(arguments, sealed, mount)

@@ -1,0 +1,261 @@
+"""Bubblewrap as the boundary."""
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hames.core.errors import ConfigError, SandboxError
+from hames.core.ids import JobId
+from hames.core.ports import CommandEnd, CommandSpec, SandboxPolicy
+from hames.sandboxes.bubblewrap import Bubblewrap, find_program
+from hames.sandboxes.connection import LauncherProcess
+from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.profile import Place, workspace_policy
+from hames.testing.sandbox_suite import CHECKS, KEPT, Bench, lay_out
+from tests.sandboxes.conftest import bwrap
+
+pytestmark = [pytest.mark.anyio, pytest.mark.needs_bwrap]
+
+
+@pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
+async def test_bubblewrap_passes_the_suite(
+    number: int, process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    home = workspace.parent
+    bench = Bench(
+        sandbox=bubblewrap,
+        launcher=CommandLauncher(process, bubblewrap),
+        workspace=workspace,
+        protected=workspace / ".git" / "hooks",
+        outside=home / "elsewhere",
+        masked=home / ".ssh",
+        token=home / ".netrc",
+    )
+    lay_out(bench)
+    await CHECKS[number](bench)
+
+
+async def _run(
+    process: LauncherProcess, policy: SandboxPolicy, script: str, *arguments: object, cwd: str = ""
+) -> tuple[CommandEnd, str]:
+    sandbox = Bubblewrap(policy, bwrap(), os.path.join(process.directory, "probe"))
+    launcher = CommandLauncher(process, sandbox)
+    argv = ("bash", "-c", script, "bash", *map(str, arguments))
+    env = {"PATH": "/usr/bin:/bin"}
+    running = await launcher.start(CommandSpec(JobId("1.0"), argv, cwd or policy.workspace, env))
+    with anyio.fail_after(30):
+        end = await running.wait()
+        output = await running.output(0, 10_000)
+        await launcher.release(running.job)
+    assert end is not None
+    return end, output.data.decode()
+
+
+def _file(path: Path, text: str = KEPT) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+async def test_a_home_as_workspace_still_hides_its_secrets(process: LauncherProcess, tmp_path: Path) -> None:
+    key = _file(tmp_path / "home" / ".ssh" / "id")
+    policy = workspace_policy(Place(str(tmp_path / "home"), str(tmp_path / "home")))
+    end, output = await _run(process, policy, 'echo new >made; cat "$1"; echo x >"$1"', key)
+    assert end.fact.exit_code != 0
+    assert KEPT not in output
+    assert key.read_text() == KEPT
+    assert (tmp_path / "home" / "made").read_text() == "new\n"
+
+
+async def test_a_workspace_below_a_mask_can_be_written(process: LauncherProcess, tmp_path: Path) -> None:
+    secret = _file(tmp_path / "outer" / "secret")
+    inner = tmp_path / "outer" / "deep" / "project"
+    inner.mkdir(parents=True)
+    policy = SandboxPolicy(str(inner), masked=(str(tmp_path / "outer"),))
+    end, output = await _run(process, policy, 'echo new >made; cat "$1"; ls -A "$2"', secret, secret.parent)
+    assert (inner / "made").read_text() == "new\n"
+    assert output.endswith("deep\n")
+    assert KEPT not in output
+    assert end.fact.exit_code == 0
+
+
+async def test_what_must_be_visible_shows_through_a_mask(process: LauncherProcess, tmp_path: Path) -> None:
+    shown, secret = _file(tmp_path / "hidden" / "tool" / "bin"), _file(tmp_path / "hidden" / "tool" / "key")
+    workspace = tmp_path / "project"
+    workspace.mkdir()
+    policy = SandboxPolicy(
+        str(workspace),
+        masked=(str(tmp_path / "hidden"), str(secret)),
+        visible=(str(tmp_path / "hidden" / "tool"),),
+    )
+    _, output = await _run(
+        process, policy, 'cat "$1"; echo; cat "$2"; echo x >"$1"; ls "$3"', shown, secret, shown
+    )
+    assert output.startswith(KEPT)
+    assert output.count(KEPT) == 1
+    assert shown.read_text() == KEPT
+
+
+async def test_a_virtual_environment_in_the_workspace_can_be_changed(
+    process: LauncherProcess, tmp_path: Path
+) -> None:
+    venv = tmp_path / "project" / ".venv"
+    venv.mkdir(parents=True)
+    policy = workspace_policy(Place(str(tmp_path), str(venv.parent), needed=(str(venv),)))
+    end, _ = await _run(process, policy, "echo x >.venv/made")
+    assert end.fact.exit_code == 0
+    assert (venv / "made").exists()
+
+
+async def test_the_interpreter_runs_inside(
+    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, bubblewrap)
+    argv = (sys.executable, "-c", "import msgspec, sys; print(sys.prefix)")
+    running = await launcher.start(CommandSpec(JobId("1.0"), argv, str(workspace), {}))
+    end = await running.wait()
+    assert end is not None
+    assert end.fact.exit_code == 0
+    assert (await running.output(0, 1000)).data.decode() == f"{sys.prefix}\n"
+
+
+async def test_plan_mode_writes_nothing(process: LauncherProcess, place: Place) -> None:
+    policy = workspace_policy(place, read_only=True)
+    end, _ = await _run(process, policy, "echo x >made")
+    assert end.fact.exit_code != 0
+    assert list(Path(place.workspace).iterdir()) == []
+
+
+async def test_further_directories_can_be_written_but_not_their_control_files(
+    process: LauncherProcess, place: Place, tmp_path: Path
+) -> None:
+    more = tmp_path / "more"
+    hook = _file(more / ".git" / "hooks" / "pre-commit")
+    policy = workspace_policy(Place(place.home, place.workspace, writable=(str(more),)))
+    await _run(process, policy, 'echo x >"$1/made"; echo x >"$2"', more, hook)
+    assert (more / "made").exists()
+    assert hook.read_text() == KEPT
+
+
+async def test_a_control_file_made_later_is_protected_from_then_on(
+    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, bubblewrap)
+    ends: list[int | None] = []
+    for number in range(2):
+        argv = ("bash", "-c", "mkdir -p .git/hooks && echo x >.git/hooks/pre-commit")
+        running = await launcher.start(
+            CommandSpec(JobId(f"{number}"), argv, str(workspace), {"PATH": "/bin"})
+        )
+        end = await running.wait()
+        assert end is not None
+        ends.append(end.fact.exit_code)
+    assert ends == [0, 1]
+
+
+async def test_a_symbolic_link_as_control_file_opens_nothing(
+    process: LauncherProcess, place: Place, tmp_path: Path
+) -> None:
+    target = _file(tmp_path / "target" / "file")
+    (Path(place.workspace) / ".vscode").symlink_to(target.parent)
+    await _run(process, workspace_policy(place), 'echo x >.vscode/file; echo x >"$1"', target)
+    assert target.read_text() == KEPT
+
+
+async def test_nothing_is_left_on_the_host(process: LauncherProcess, place: Place) -> None:
+    await _run(process, workspace_policy(place), "exit 0")
+    assert list(Path(place.workspace).iterdir()) == []
+
+
+async def test_the_network_is_there_when_the_policy_says_so(process: LauncherProcess, place: Place) -> None:
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        policy = workspace_policy(place, network=True)
+        end, _ = await _run(process, policy, 'exec 5<>"/dev/tcp/127.0.0.1/$1"', port)
+    assert end.fact.exit_code == 0
+
+
+async def test_variables_of_the_loader_reach_the_command_only(
+    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    plan = bubblewrap.wrap(CommandSpec(JobId("1.0"), ("env",), str(workspace), {"LD_X": "1", "PATH": "/bin"}))
+    assert dict(plan.env) == {"PATH": "/bin"}
+    running = await CommandLauncher(process, bubblewrap).start(
+        CommandSpec(JobId("1.0"), ("env",), str(workspace), {"LD_X": "1", "PATH": "/bin"})
+    )
+    await running.wait()
+    assert b"LD_X=1\n" in (await running.output(0, 1000)).data
+
+
+def _program(path: Path, script: str) -> str:
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+async def test_a_missing_program_stops_the_session_with_the_fix(
+    process: LauncherProcess, place: Place, tmp_path: Path
+) -> None:
+    sandbox = Bubblewrap(workspace_policy(place), "", str(tmp_path / "run"))
+    assert "apt-get install bubblewrap" in sandbox.problem()
+    launcher = CommandLauncher(
+        process, Bubblewrap(workspace_policy(place), "/no/bwrap", str(tmp_path / "run"))
+    )
+    running = await launcher.start(CommandSpec(JobId("1.0"), ("touch", "made"), place.workspace, {}))
+    with pytest.raises(SandboxError, match="apt-get install bubblewrap"):
+        await running.wait()
+    assert not (Path(place.workspace) / "made").exists()
+
+
+async def test_closed_user_namespaces_are_named_with_the_fix(
+    process: LauncherProcess, place: Place, tmp_path: Path
+) -> None:
+    said = "bwrap: setting up uid map: Permission denied"
+    broken = _program(tmp_path / "bwrap", f'echo "{said}" >&2; exit 1')
+    sandbox = Bubblewrap(workspace_policy(place), broken, str(tmp_path / "run"))
+    report = await sandbox.probe()
+    assert said in report.problem
+    assert "apparmor_restrict_unprivileged_userns" in report.problem
+    assert "--sandbox none" in report.problem
+    running = await CommandLauncher(process, sandbox).start(
+        CommandSpec(JobId("1.0"), ("touch", "made"), place.workspace, {})
+    )
+    with pytest.raises(SandboxError, match="AppArmor"):
+        await running.wait()
+
+
+async def test_a_sandbox_that_confines_nothing_is_found_out(place: Place, tmp_path: Path) -> None:
+    script = 'while [ "$1" != -- ]; do case "$1" in --version) echo "bubblewrap 9"; exit;; esac; shift; done; shift; exec "$@"'
+    sandbox = Bubblewrap(workspace_policy(place), _program(tmp_path / "bwrap", script), str(tmp_path / "run"))
+    report = await sandbox.probe()
+    assert (report.confines_writes, report.confines_reads, report.confines_network) == (False, False, False)
+    assert report.problem == "the sandbox does not hold: it let a command write, read, connect"
+
+
+async def test_a_probe_leaves_nothing_behind(bubblewrap: Bubblewrap, tmp_path: Path) -> None:
+    assert (await bubblewrap.probe()).problem == ""
+    assert list((tmp_path / "state" / "run").iterdir()) == []
+
+
+async def test_a_command_that_could_not_be_started_is_not_taken_for_a_broken_sandbox(
+    process: LauncherProcess, place: Place
+) -> None:
+    end, _ = await _run(process, workspace_policy(place), "true", cwd="/no/such/place")
+    assert "/no/such/place" in end.not_started
+
+
+def test_a_workspace_that_is_missing_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="is not a directory"):
+        Bubblewrap(SandboxPolicy(str(tmp_path / "gone")), bwrap(), str(tmp_path))
+
+
+def test_a_program_is_found_on_the_path(tmp_path: Path) -> None:
+    found = _program(tmp_path / "tool", "exit 0")
+    (tmp_path / "no").mkdir()
+    (tmp_path / "no" / "tool").write_text("not a program")
+    assert find_program("tool", f"{tmp_path}/no:relative:{tmp_path}") == found
+    assert find_program("tool", f"{tmp_path}/no") == ""
