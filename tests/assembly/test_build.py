@@ -1,0 +1,149 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hames.assembly.build import build, profile_for
+from hames.assembly.settings import Flags, Settings
+from hames.assembly.settings_file import Choices
+from hames.channels.headless import NobodyHere
+from hames.core.errors import ArgumentProblem, ConfigError, SandboxError
+from hames.core.events import CallFinished, CallIntended, Effect
+from hames.core.messages import Text
+from hames.core.ports import CallContext, Subject, ToolResult, ToolSpec, Words
+from hames.policies.modes import Mode
+from hames.testing.scripted import Scripted, ScriptedCall, ScriptedModel
+from tests.assembly.conftest import House
+
+pytestmark = [pytest.mark.anyio, pytest.mark.needs_bwrap]
+
+
+class City(msgspec.Struct):
+    city: str
+
+
+class Look:
+    effect: Effect = "pure"
+
+    def __init__(self, city: str) -> None:
+        self._city = city
+
+    def subject(self, cwd: str) -> Subject:
+        return Subject("weather")
+
+    async def run(self, context: CallContext) -> ToolResult:
+        return ToolResult("ok", (Text(f"Rain in {self._city}."),))
+
+
+class Weather:
+    """A tool that somebody else brings."""
+
+    @property
+    def spec(self) -> ToolSpec:
+        return ToolSpec("weather", "The weather in a city.", msgspec.Raw(b'{"type":"object"}'))
+
+    def prepare(self, arguments: str) -> Look:
+        try:
+            return Look(msgspec.json.decode(arguments, type=City).city)
+        except msgspec.ValidationError as error:
+            raise ArgumentProblem(str(error)) from error
+
+
+def asks(name: str, /, **arguments: object) -> Scripted:
+    return Scripted(calls=(ScriptedCall(name, msgspec.json.encode(arguments).decode()),))
+
+
+async def played(settings: Settings, *replies: Scripted, mode: Mode = "auto") -> list[object]:
+    """The events of one turn with these replies, with every real part but the model."""
+    async with build(settings, NobodyHere(), mode, tools=[Weather()], model=ScriptedModel(replies)) as parts:
+        session = await parts.host.open()
+        await session.say([Words((Text("go"),))])
+        return [entry.event for entry in await parts.store.read(session.id)]
+
+
+def environ(house: House) -> dict[str, str]:
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_STATE_HOME": str(house.home / "state")}
+
+
+def told(events: list[object]) -> list[str]:
+    finished = [event for event in events if isinstance(event, CallFinished)]
+    return [part.text for event in finished for part in event.parts if isinstance(part, Text)]
+
+
+async def test_a_tool_that_somebody_brings_is_found_and_called_unwrapped(house: House) -> None:
+    events = await played(
+        house.load(environ=environ(house)),
+        asks("find_tools", query="weather"),
+        asks("call_tool", name="weather", arguments={"city": "Ulm"}),
+        asks("call_tool", name="weather", arguments={}),
+    )
+    texts = told(events)
+    assert "weather" in texts[0]
+    assert texts[1] == "Rain in Ulm."
+    assert "city" in texts[2]
+    called = [event for event in events if isinstance(event, CallIntended)][1]
+    assert (called.tool, called.via) == ("weather", "call_tool")
+
+
+async def test_all_tools_work_together_inside_the_boundary(house: House) -> None:
+    secret = house.write(house.home / ".ssh" / "id_ed25519", "the key")
+    events = await played(
+        house.load(environ=environ(house)),
+        asks("write", file_path="a.py", content="x = 1\n"),
+        asks("edit", file_path="a.py", old_string="x = 1", new_string="x = 2"),
+        asks("bash", command="mkdir sub; cd sub; cat ../a.py"),
+        asks("bash", command="pwd"),
+        asks("grep", pattern="x = ", output_mode="content", path=".."),
+        asks("glob", pattern="**/*.py", path=str(house.workspace)),
+        asks("read", file_path=str(secret)),
+        asks("bash", command=f"cat {secret}"),
+        asks("write", file_path="/etc/hames-was-here", content="x"),
+    )
+    texts = told(events)
+    assert texts[2].startswith("x = 2")
+    assert texts[3].strip() == str(house.workspace / "sub")
+    assert "a.py" in texts[4]
+    assert "a.py" in texts[5]
+    assert not any("the key" in text for text in texts)
+    assert not Path("/etc/hames-was-here").exists()
+
+
+async def test_plan_mode_changes_nothing(house: House) -> None:
+    settings = house.load(environ=environ(house))
+    events = await played(
+        settings, asks("write", file_path="a", content="x"), asks("glob", pattern="*"), mode="plan"
+    )
+    outcomes = [event.outcome for event in events if isinstance(event, CallFinished)]
+    assert outcomes == ["denied", "ok"]
+    assert not (house.workspace / "a").exists()
+
+
+async def test_a_deny_rule_for_reading_binds_commands_too(house: House) -> None:
+    house.write(house.workspace / "secrets" / "token", "hidden words")
+    house.write(house.user, '[permissions]\ndeny = ["Read(./secrets/token)"]\n')
+    events = await played(
+        house.load(environ=environ(house)),
+        asks("read", file_path="secrets/token"),
+        asks("bash", command="cat secrets/t*"),
+    )
+    assert not any("hidden words" in text for text in told(events))
+
+
+async def test_a_sandbox_that_is_not_there_stops_the_build(house: House) -> None:
+    settings = house.load(environ={"PATH": str(house.home)})
+    with pytest.raises(SandboxError, match="bubblewrap"):
+        await played(settings, Scripted(text="never"))
+
+
+def choices(**said: object) -> Flags:
+    return Flags(choices=msgspec.convert(said, Choices))
+
+
+def test_a_base_url_makes_any_name_a_model_unless_it_names_a_provider(house: House) -> None:
+    custom = profile_for(house.load(choices(base_url="http://h/v1", model="org/name", window=9000)))
+    assert (custom.provider.name, custom.model, custom.facts.window) == ("custom", "org/name", 9000)
+    known = profile_for(house.load(choices(base_url="http://h/v1", model="deepseek/deepseek-flash")))
+    assert known.provider.name == "deepseek"
+    assert profile_for(house.load()).provider.name == "deepseek"
+    with pytest.raises(ConfigError, match="--model"):
+        profile_for(house.load(choices(base_url="http://h/v1")))
