@@ -127,7 +127,7 @@ async def test_plan_mode_writes_nothing(process: LauncherProcess, place: Place) 
     policy = workspace_policy(place, read_only=True)
     end, _ = await _run(process, policy, "echo x >made")
     assert end.fact.exit_code != 0
-    assert list(Path(place.workspace).iterdir()) == []
+    assert os.listdir(place.workspace) == []
 
 
 async def test_further_directories_can_be_written_but_not_their_control_files(
@@ -168,7 +168,7 @@ async def test_a_symbolic_link_as_control_file_opens_nothing(
 
 async def test_nothing_is_left_on_the_host(process: LauncherProcess, place: Place) -> None:
     await _run(process, workspace_policy(place), "exit 0")
-    assert list(Path(place.workspace).iterdir()) == []
+    assert os.listdir(place.workspace) == []
 
 
 async def test_the_network_is_there_when_the_policy_says_so(process: LauncherProcess, place: Place) -> None:
@@ -229,7 +229,12 @@ async def test_closed_user_namespaces_are_named_with_the_fix(
 
 
 async def test_a_sandbox_that_confines_nothing_is_found_out(place: Place, tmp_path: Path) -> None:
-    script = 'while [ "$1" != -- ]; do case "$1" in --version) echo "bubblewrap 9"; exit;; esac; shift; done; shift; exec "$@"'
+    script = """while [ "$1" != -- ]; do
+        case "$1" in --version) echo "bubblewrap 9"; exit;; esac
+        shift
+    done
+    shift; exec "$@"
+    """
     sandbox = Bubblewrap(workspace_policy(place), _program(tmp_path / "bwrap", script), str(tmp_path / "run"))
     report = await sandbox.probe()
     assert (report.confines_writes, report.confines_reads, report.confines_network) == (False, False, False)

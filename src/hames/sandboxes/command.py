@@ -19,6 +19,7 @@ _DRAIN_CHUNKS = 16
 _REASON_BYTES = 500
 _INIT_S = 0.2
 _ROUND_S = 10.0
+_PARENT, _MEMORY = 1, 20
 
 
 def _program(name: str, env: dict[str, str]) -> str:
@@ -53,25 +54,34 @@ def _young(since: int) -> list[int]:
     return [pid for pid in pids if pid > since or pid <= newest]
 
 
-def _adopted(mark: bytes, pids: list[int]) -> list[int]:
-    """Children of this process among `pids` that carry `mark`. Dead ones are taken leave of."""
+def _end_adopted(mark: bytes, pids: list[int]) -> bool:
+    """Kill the children of this process among `pids` that carry `mark`, and take leave of the dead.
+
+    Returns whether there were any, or one that was just dying: its own children are adopted only when
+    it is dead, so that it must be looked again.
+    """
     here = os.getpid()
-    found: list[int] = []
+    again = False
     for pid in pids:
-        try:
-            with open(f"/proc/{pid}/stat", "rb") as file:
-                state, parent = file.read().rpartition(b")")[2].split()[:2]
-            if int(parent) != here:
-                continue
-            if state == b"Z":
-                _take_leave(pid)
-                continue
-            with open(f"/proc/{pid}/environ", "rb") as file:
-                if mark in file.read().split(b"\0"):
-                    found.append(pid)
-        except OSError:
+        facts = _about(pid, "stat").rpartition(b")")[2].split()
+        if not facts or int(facts[_PARENT]) != here:
             continue
-    return found
+        marked = mark in _about(pid, "environ").split(b"\0")
+        if marked:
+            _kill(pid, _SIGKILL, group=False)
+        if marked or facts[_MEMORY] == b"0":
+            _take_leave(pid)
+            again = True
+    return again
+
+
+def _about(pid: int, what: str) -> bytes:
+    """A file of /proc, empty when there is none any more."""
+    try:
+        with open(f"/proc/{pid}/{what}", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
 
 
 def _take_leave(pid: int) -> None:
@@ -320,14 +330,11 @@ class Command:
 
     def _look_for_tree(self) -> None:
         pids = [pid for pid in _young(self._since()) if pid not in self._known]
-        adopted = _adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
-        for pid in adopted:
-            _kill(pid, _SIGKILL, group=False)
-            _take_leave(pid)
+        again = _end_adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
         try:
             os.killpg(self._pid, 0)
         except (ProcessLookupError, PermissionError):
-            if not adopted:
+            if not again:
                 self._finish()
 
     def _since(self) -> int:

@@ -45,7 +45,7 @@ class Connection:
         self._reading = False
         self._unsent = bytearray()
         self._sending = anyio.Lock()
-        self._socket, self._pid = _spawn(directory)
+        self._socket, self.pid = _spawn(directory)
 
     async def ask(self, items: Items, fds: Sequence[int] = ()) -> Frame:
         """Send a request and return its answer. Raises `LauncherError` when the launcher is gone, and
@@ -159,8 +159,8 @@ class Connection:
         if self.lost:
             return
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
         unexpected = f"the launcher process ended unexpectedly{_last_words(self.directory)}"
         self.lost = "the launcher was closed" if self._closing else unexpected
         self._socket.close()

@@ -60,6 +60,11 @@ def alive(token: str) -> list[int]:
     return found
 
 
+def content(path: str) -> bytes:
+    """The bytes of a file."""
+    return Path(path).read_bytes()
+
+
 async def until_said(running: Running, words: str) -> None:
     """Return when the command has printed `words`."""
     with anyio.fail_after(ENOUGH_S):
@@ -92,9 +97,9 @@ async def nothing_is_inherited(bench: Bench) -> None:
     first, _, rest = output.partition("\n")
     assert [Path(word).name for word in first.split()][:4] == ["0", "1", "2", "3"]
     assert len(first.split()) <= 5
-    given = dict(line.partition("=")[::2] for line in rest.splitlines())
-    assert set(given) <= {"PATH", "GIVEN", "PWD", "SHLVL", "_", "HAMES_JOB"}
-    assert given["GIVEN"] == "value"
+    names = {line.partition("=")[0] for line in rest.splitlines()}
+    assert names <= {"PATH", "GIVEN", "PWD", "SHLVL", "_", "HAMES_JOB"}
+    assert "GIVEN=value" in rest.splitlines()
 
 
 async def a_command_is_over_when_its_process_ends(bench: Bench) -> None:
@@ -114,7 +119,8 @@ async def a_time_out_is_told_beside_the_exit_code(bench: Bench) -> None:
 
 async def who_ignores_the_first_signal_is_killed(bench: Bench) -> None:
     token = f"10{os.getpid()}2.5"
-    running = await bench.launcher.start(spec(bench, "1.0", f"trap '' TERM; echo ready; sleep {token}; exit 0"))
+    script = f"trap '' TERM; echo ready; sleep {token}; exit 0"
+    running = await bench.launcher.start(spec(bench, "1.0", script))
     await until_said(running, "ready")
     with anyio.fail_after(ENOUGH_S):
         end = await running.stop()
@@ -125,7 +131,8 @@ async def who_ignores_the_first_signal_is_killed(bench: Bench) -> None:
 
 async def a_stop_ends_the_whole_tree(bench: Bench) -> None:
     token = f"10{os.getpid()}3.5"
-    escape = f"(setsid bash -c 'setsid sleep {token} & setsid sleep {token} & sleep {token}' &) ; sleep {token} & "
+    sleep = f"sleep {token}"
+    escape = f"(setsid bash -c 'setsid {sleep} & setsid {sleep} & {sleep}' &) ; {sleep} & "
     wait = f"until [ $(pgrep -fc '^sleep {token}') -ge 4 ]; do :; done; echo ready; wait"
     running = await bench.launcher.start(spec(bench, "1.0", escape + wait))
     await until_said(running, "ready")
@@ -154,7 +161,8 @@ async def a_stop_after_the_end_changes_nothing(bench: Bench) -> None:
 
 
 async def the_last_directory_is_reported(bench: Bench) -> None:
-    end, _ = await run(bench, "1.0", "echo /first >&3; echo nonsense >&3; echo /last/one >&3; printf /cut >&3")
+    script = "echo /first >&3; echo nonsense >&3; echo /last/one >&3; printf /cut >&3"
+    end, _ = await run(bench, "1.0", script)
     assert end.fact.cwd == "/last/one"
     end, _ = await run(bench, "2.0", "exit 0")
     assert end.fact.cwd is None
@@ -174,9 +182,10 @@ async def huge_output_keeps_its_head_and_its_tail(bench: Bench) -> None:
     assert end.output_bytes == count * 8
     assert end.kept_bytes == bench.head + bench.tail
     whole = "".join(f"{number:07d}\n" for number in range(count)).encode()
-    assert Path(end.spool).read_bytes() == whole[: bench.head] + whole[-bench.tail :]
+    assert content(end.spool) == whole[: bench.head] + whole[-bench.tail :]
     first = await running.output(bench.head - 8, 100)
-    assert (first.start, first.data, first.total) == (bench.head - 8, whole[bench.head - 8 : bench.head], len(whole))
+    assert (first.start, first.data) == (bench.head - 8, whole[bench.head - 8 : bench.head])
+    assert first.total == len(whole)
     gap = await running.output(bench.head, 16)
     assert (gap.start, gap.data) == (len(whole) - bench.tail, whole[-bench.tail :][:16])
     last = await running.output(-8, 100)
@@ -279,7 +288,7 @@ async def a_released_command_is_forgotten(bench: Bench) -> None:
     assert "stop it" in refused
     end = await running.stop()
     await bench.launcher.release(running.job)
-    assert not Path(end.spool).exists()
+    assert not os.access(end.spool, os.F_OK)
     assert await bench.launcher.attach(running.job) is None
 
 

@@ -1,0 +1,208 @@
+"""The launcher process and the connection to it, also when one of them dies."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from hames.core.errors import LauncherError
+from hames.core.ids import JobId
+from hames.core.ports import CommandSpec, Sandbox
+from hames.sandboxes.connection import LauncherProcess
+from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.unconfined import Unconfined
+from hames.testing.launcher_suite import ENOUGH_S, alive
+
+pytestmark = pytest.mark.anyio
+
+HARNESS = Path(__file__).parent / "harness.py"
+
+
+def _spec(job: str, workspace: Path, *argv: str) -> CommandSpec:
+    return CommandSpec(JobId(job), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+
+
+async def _until_gone(pid: int) -> None:
+    """The process is no more, zombie or not."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    with anyio.fail_after(ENOUGH_S):
+        await anyio.wait_readable(pidfd)
+    os.close(pidfd)
+
+
+async def _until_none(token: str) -> None:
+    with anyio.fail_after(ENOUGH_S):
+        for pid in alive(token):
+            await _until_gone(pid)
+    assert not alive(token)
+
+
+async def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
+    process = LauncherProcess(str(tmp_path / "spool"))
+    launcher = CommandLauncher(process, Unconfined())
+    assert await launcher.attach(JobId("1.0")) is None
+    await launcher.release(JobId("1.0"))
+    await launcher.close()
+    assert process.running is None
+    assert not (tmp_path / "spool").exists()
+
+
+@pytest.mark.parametrize("kind", ["none", pytest.param("bubblewrap", marks=pytest.mark.needs_bwrap)])
+async def test_nothing_outlives_a_harness_that_was_killed(kind: str, tmp_path: Path, workspace: Path) -> None:
+    token = f"20{os.getpid()}1.5"
+    (workspace / "file").write_text("x")
+    spools = tmp_path / "spool"
+    argv = [sys.executable, str(HARNESS), kind, str(spools), str(workspace), token]
+    async with await anyio.open_process(argv, stderr=None) as harness:
+        assert harness.stdout is not None
+        with anyio.fail_after(ENOUGH_S):
+            launcher = int(await harness.stdout.receive())
+            while len(alive(token)) < 8:
+                await anyio.lowlevel.checkpoint()
+        pidfd = os.pidfd_open(launcher)
+        harness.send_signal(signal.SIGKILL)
+    with anyio.fail_after(ENOUGH_S):
+        await anyio.wait_readable(pidfd)
+    os.close(pidfd)
+    assert not alive(token)
+    assert not spools.exists()
+
+
+@pytest.mark.needs_bwrap
+async def test_nothing_in_a_sandbox_outlives_a_launcher_that_was_killed(
+    process: LauncherProcess, bubblewrap: Sandbox, workspace: Path
+) -> None:
+    token = f"20{os.getpid()}2.5"
+    launcher = CommandLauncher(process, bubblewrap)
+    running = await launcher.start(
+        _spec("1.0", workspace, "bash", "-c", f"setsid sleep {token} & sleep {token}")
+    )
+    with anyio.fail_after(ENOUGH_S):
+        while len(alive(token)) < 2:
+            assert await running.wait(0.01) is None
+    os.kill(process.connect().pid, signal.SIGKILL)
+    with pytest.raises(LauncherError, match="ended unexpectedly"):
+        await running.wait()
+    await _until_none(token)
+
+
+async def test_a_lost_launcher_fails_all_that_wait_and_the_next_start_gets_a_new_one(
+    process: LauncherProcess, workspace: Path
+) -> None:
+    token = f"20{os.getpid()}4.5"
+    launcher = CommandLauncher(process, Unconfined())
+    first = [await launcher.start(_spec(f"{number}.0", workspace, "sleep", token)) for number in range(3)]
+    lost = process.connect()
+    failed: list[str] = []
+
+    async def wait(number: int) -> None:
+        try:
+            await first[number].wait()
+        except LauncherError as error:
+            failed.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        for number in range(3):
+            group.start_soon(wait, number)
+        await anyio.lowlevel.checkpoint()
+        os.kill(lost.pid, signal.SIGKILL)
+    assert len(failed) == 3
+    assert process.running is None
+    again = await launcher.start(_spec("0.0", workspace, "true"))
+    end = await again.wait()
+    assert end is not None
+    assert end.fact.exit_code == 0
+    assert process.connect() is not lost
+    with pytest.raises(LauncherError):
+        await first[0].stop()
+    for pid in alive(token):
+        os.kill(pid, signal.SIGKILL)
+
+
+async def test_signals_of_the_terminal_do_not_end_the_launcher(
+    process: LauncherProcess, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, Unconfined())
+    connection = process.connect()
+    assert os.getsid(connection.pid) == connection.pid
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(connection.pid, number)
+    running = await launcher.start(_spec("1.0", workspace, "bash", "-c", "kill -TERM $$"))
+    end = await running.wait()
+    assert end is not None
+    assert end.fact.signal == signal.SIGTERM
+
+
+async def test_a_launcher_that_cannot_start_says_why(tmp_path: Path, workspace: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    launcher = CommandLauncher(LauncherProcess(str(tmp_path / "file" / "spool")), Unconfined())
+    with pytest.raises(LauncherError, match="cannot make the launcher's directory"):
+        await launcher.start(_spec("1.0", workspace, "true"))
+
+
+async def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path, workspace: Path) -> None:
+    shared = tmp_path / "shared"
+    (shared / "full").mkdir(parents=True)
+    shared.chmod(0o755)
+    launcher = CommandLauncher(LauncherProcess(str(shared)), Unconfined())
+    with pytest.raises(LauncherError, match="chmod 700"):
+        await launcher.start(_spec("1.0", workspace, "true"))
+
+
+async def test_what_a_killed_launcher_left_is_removed(tmp_path: Path, workspace: Path) -> None:
+    spools = tmp_path / "spool"
+    spools.mkdir(mode=0o700)
+    (spools / "1.0.out").write_text("old")
+    launcher = CommandLauncher(LauncherProcess(str(spools)), Unconfined())
+    running = await launcher.start(_spec("1.0", workspace, "echo", "new"))
+    await running.wait()
+    assert (await running.output(0, 100)).data == b"new\n"
+    await launcher.close()
+    assert not spools.exists()
+
+
+async def test_a_cancelled_start_leaves_nothing_running(
+    process: LauncherProcess, sandbox: Sandbox, workspace: Path
+) -> None:
+    token = f"20{os.getpid()}3.5"
+    launcher = CommandLauncher(process, sandbox)
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await launcher.start(_spec("1.0", workspace, "sleep", token))
+    assert scope.cancelled_caught
+    assert await launcher.attach(JobId("1.0")) is None
+    assert not alive(token)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_commands_run_under_every_event_loop(process: LauncherProcess, workspace: Path) -> None:
+    launcher = CommandLauncher(process, Unconfined())
+    ends: list[int | None] = []
+
+    async def one(number: int) -> None:
+        running = await launcher.start(_spec(f"{number}.0", workspace, "bash", "-c", f"exit {number}"))
+        end = await running.wait()
+        assert end is not None
+        ends.append(end.fact.exit_code)
+
+    async with anyio.create_task_group() as group:
+        for number in range(5):
+            group.start_soon(one, number)
+    assert sorted(ends, key=str) == [0, 1, 2, 3, 4]
+
+
+async def test_the_launcher_imports_little() -> None:
+    script = (
+        "import sys; sys.path.append(sys.argv[1]); import hames.sandboxes.launcher;"
+        "print(*[name for name in ('json', 're', 'enum', 'socket', 'subprocess', 'typing', 'collections',"
+        " 'signal', 'asyncio', 'anyio', 'msgspec', 'site', 'pathlib', 'tempfile') if name in sys.modules])"
+    )
+    root = str(Path(sys.modules["hames"].__path__[0]).parent)
+    done = await anyio.run_process([sys.executable, "-I", "-S", "-c", script, root])
+    assert done.stdout.split() == []

@@ -1,0 +1,94 @@
+"""The plan of mounts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hames.core.ports import SandboxPolicy
+from hames.sandboxes.mounts import SCRATCH, Kind, Mount, plan_mounts, within
+
+paths = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda names: "/" + "/".join(names))
+several = st.lists(paths, max_size=4, unique=True).map(tuple)
+policies = st.builds(
+    SandboxPolicy,
+    workspace=paths,
+    writable=several,
+    protected=several,
+    masked=several,
+    visible=several,
+    read_only=st.booleans(),
+)
+
+
+def _seen(mounts: list[Mount], path: str) -> Kind:
+    """What the mounts, done in order, make of a path."""
+    state: Kind = "read"
+    for mount in mounts:
+        if within(path, mount.path):
+            state = mount.kind
+    return state
+
+
+@given(policies)
+def test_whoever_holds_comes_before_what_is_held(policy: SandboxPolicy) -> None:
+    done: list[str] = []
+    for mount in plan_mounts(policy):
+        assert not any(within(path, mount.path) for path in done)
+        done.append(mount.path)
+
+
+@given(policies, paths)
+def test_only_the_workspace_and_scratch_can_be_written(policy: SandboxPolicy, path: str) -> None:
+    state = _seen(plan_mounts(policy), path)
+    roots = (policy.workspace, *policy.writable)
+    if state == "write":
+        assert any(within(path, root) for root in roots)
+        assert not policy.read_only
+    if state == "scratch":
+        assert any(within(path, place) for place in SCRATCH)
+
+
+@given(policies)
+def test_a_mask_hides_unless_something_is_to_be_visible_there(policy: SandboxPolicy) -> None:
+    mounts = plan_mounts(policy)
+    for path in policy.masked:
+        assert _seen(mounts, path) in ("hide", "scratch") or path in policy.visible
+
+
+@given(policies)
+def test_what_must_be_visible_is(policy: SandboxPolicy) -> None:
+    mounts = plan_mounts(policy)
+    for path in policy.visible:
+        assert _seen(mounts, path) in ("read", "write")
+
+
+@given(policies)
+def test_what_is_protected_is_never_written(policy: SandboxPolicy) -> None:
+    mounts = plan_mounts(policy)
+    for path in policy.protected:
+        assert _seen(mounts, path) != "write"
+
+
+@given(policies)
+def test_every_mount_changes_something(policy: SandboxPolicy) -> None:
+    mounts = plan_mounts(policy)
+    for mount in mounts:
+        others = [other for other in mounts if other != mount]
+        assert _seen(others, mount.path) != mount.kind
+
+
+def test_a_workspace_in_the_temporary_directory_shows_through() -> None:
+    mounts = plan_mounts(SandboxPolicy("/tmp/project", visible=("/tmp/venv",)))
+    assert mounts == [
+        Mount("/dev/shm", "scratch"),
+        Mount("/run", "scratch"),
+        Mount("/tmp", "scratch"),
+        Mount("/tmp/project", "write"),
+        Mount("/tmp/venv", "read"),
+        Mount("/var/tmp", "scratch"),
+    ]
+
+
+def test_names_that_only_begin_alike_are_not_within() -> None:
+    assert within("/a/b", "/a")
+    assert within("/a", "/")
+    assert not within("/ab", "/a")
