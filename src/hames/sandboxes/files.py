@@ -194,7 +194,9 @@ class SandboxFiles:
         return frame.get("sha256") == blob_id(body)
 
     async def _once(self, items: Items, body: bytes) -> Frame:
-        if self._worker is None or self._worker.connection.lost:
+        if self._worker is not None and self._worker.connection.lost:
+            await self._drop()
+        if self._worker is None:
             self._worker = await self._start()
         try:
             return await self._worker.ask(items, body)
