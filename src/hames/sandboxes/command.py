@@ -10,85 +10,50 @@ import os
 import select
 import time
 
+from hames.sandboxes.process_tree import SIGKILL, SIGTERM, end_adopted, kill, younger
+from hames.sandboxes.spawn import spawn
 from hames.sandboxes.spool import Spool
 from hames.sandboxes.wire import Frame, Items
 
-_SIGKILL, _SIGTERM, _SIGPIPE, _SIGXFSZ = 9, 15, 13, 25
 _CHUNK = 64 * 1024
 _DRAIN_CHUNKS = 16
 _REASON_BYTES = 500
 _INIT_S = 0.2
 _ROUND_S = 10.0
-_PARENT, _MEMORY = 1, 20
 
 
-def _program(name: str, env: dict[str, str]) -> str:
-    """The path of a program, looked for as a shell would."""
-    if "/" in name:
-        return name
-    for directory in env.get("PATH", "/usr/bin:/bin").split(":"):
-        path = f"{directory or '.'}/{name}"
-        if os.access(path, os.X_OK):
-            return path
-    raise FileNotFoundError(2, "no such program", name)
+class Facts:
+    """How a command ended: independent facts, kept apart."""
 
+    def __init__(self) -> None:
+        self.exit: int | None = None
+        self.timed_out = False
+        self.stopped = False
+        self.elapsed = 0.0
+        self.cwd = ""
+        self.problem = ""
+        self._cpu = 0.0
+        self._memory_kb = 0
 
-def _kill(pid: int, signal: int, *, group: bool) -> None:
-    try:
-        if group:
-            os.killpg(pid, signal)
-        else:
-            os.kill(pid, signal)
-    except (ProcessLookupError, PermissionError):
-        return
+    def count(self, cpu: float, memory_kb: int) -> None:
+        """What one of its processes, with all that it waited for, has used."""
+        self._cpu += cpu
+        self._memory_kb = max(self._memory_kb, memory_kb)
 
-
-def _young(since: int) -> list[int]:
-    """The processes that were started after the process `since`, as far as their numbers tell: numbers
-    are given in a circle, and the newest stands in /proc/loadavg."""
-    with open("/proc/loadavg", "rb") as file:
-        newest = int(file.read().split()[4])
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    if newest >= since:
-        return [pid for pid in pids if since < pid <= newest]
-    return [pid for pid in pids if pid > since or pid <= newest]
-
-
-def _end_adopted(mark: bytes, pids: list[int]) -> bool:
-    """Kill the children of this process among `pids` that carry `mark`, and take leave of the dead.
-
-    Returns whether there were any, or one that was just dying: its own children are adopted only when
-    it is dead, so that it must be looked again.
-    """
-    here = os.getpid()
-    again = False
-    for pid in pids:
-        facts = _about(pid, "stat").rpartition(b")")[2].split()
-        if not facts or int(facts[_PARENT]) != here:
-            continue
-        marked = mark in _about(pid, "environ").split(b"\0")
-        if marked:
-            _kill(pid, _SIGKILL, group=False)
-        if marked or facts[_MEMORY] == b"0":
-            _take_leave(pid)
-            again = True
-    return again
-
-
-def _about(pid: int, what: str) -> bytes:
-    """A file of /proc, empty when there is none any more."""
-    try:
-        with open(f"/proc/{pid}/{what}", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""
-
-
-def _take_leave(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        return
+    def items(self) -> Items:
+        """As they are sent. A command that was not started has neither exit code nor signal."""
+        facts = [
+            ("timed_out", "1" if self.timed_out else ""),
+            ("stopped", "1" if self.stopped else ""),
+            ("elapsed_s", f"{self.elapsed:.6f}"),
+            ("cpu_s", f"{self._cpu:.6f}"),
+            ("memory_kb", str(self._memory_kb)),
+            ("not_started", self.problem),
+            ("cwd", self.cwd),
+        ]
+        if self.exit is not None and not self.problem:
+            facts.append(("exit_code" if self.exit >= 0 else "signal", str(abs(self.exit))))
+        return facts
 
 
 class Command:
@@ -108,15 +73,8 @@ class Command:
         self._init = 0
         self._fds: dict[str, int] = {}
         self._status = b""
-        self._cwd = ""
         self._started = time.monotonic()
-        self._elapsed = 0.0
-        self._cpu = 0.0
-        self._memory_kb = 0
-        self._exit: int | None = None
-        self._timed_out = False
-        self._stopped = False
-        self._problem = ""
+        self._facts = Facts()
 
     @property
     def over(self) -> bool:
@@ -144,54 +102,14 @@ class Command:
     def start(self, frame: Frame, stdio: int | None) -> None:
         """Spawn it. A failure is an end, with its reason."""
         try:
-            self._spawn(frame, stdio)
-        except (OSError, ValueError) as error:
-            self._problem = (
-                f"{error.strerror}: {error.filename}" if isinstance(error, OSError) else str(error)
-            )
+            self._pid, self._fds = spawn(frame, stdio, self._mark)
+        except OSError as error:
+            self._facts.problem = f"{error.strerror}: {error.filename}"
             self._finish()
             return
+        self._known.add(self._pid)
         limit = frame.number("timeout_s")
         self._deadline = None if limit is None else self._started + limit
-
-    def _spawn(self, frame: Frame, stdio: int | None) -> None:
-        argv = frame.all("argv")
-        env = {name: value for name, _, value in (item.partition("=") for item in frame.all("env"))}
-        program = _program(argv[0], env)
-        if not self._confined:
-            env["HAMES_JOB"] = self._mark.partition("=")[2]
-        out, out_end = os.pipe()
-        control, control_end = os.pipe()
-        status, status_end = os.pipe()
-        self._fds = {"out": out, "control": control, "status": status}
-        for fd in (out, control, status):
-            os.set_blocking(fd, False)
-        null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
-        actions = [
-            null if stdio is None else (os.POSIX_SPAWN_DUP2, stdio, 0),
-            (os.POSIX_SPAWN_DUP2, out_end if stdio is None else stdio, 1),
-            (os.POSIX_SPAWN_DUP2, out_end, 2),
-            (os.POSIX_SPAWN_DUP2, control_end, 3),
-            (os.POSIX_SPAWN_DUP2, status_end, 4) if self._confined else (os.POSIX_SPAWN_CLOSE, 4),
-        ]
-        try:
-            os.chdir(frame.get("cwd", "/"))
-            self._pid = os.posix_spawn(
-                program,
-                argv,
-                env,
-                file_actions=actions,
-                setpgroup=0,
-                setsigmask=[],
-                setsigdef=[_SIGPIPE, _SIGXFSZ],
-            )
-        finally:
-            os.chdir("/")
-            os.close(out_end)
-            os.close(control_end)
-            os.close(status_end)
-        self._known.add(self._pid)
-        self._fds["main"] = os.pidfd_open(self._pid)
 
     # Events
 
@@ -212,7 +130,7 @@ class Command:
         if self.state == "running" and self._kill_at is not None and now >= self._kill_at:
             self.kill()
         elif self.state == "running" and self._deadline is not None and now >= self._deadline:
-            self._timed_out = True
+            self._facts.timed_out = True
             self._deadline = None
             self._terminate()
         elif self.ending:
@@ -221,7 +139,7 @@ class Command:
     def stop(self) -> None:
         """Ask it to end, and make sure of it after the grace."""
         if self.state == "running":
-            self._stopped = True
+            self._facts.stopped = True
             self._terminate()
 
     def kill(self) -> None:
@@ -231,8 +149,8 @@ class Command:
         if self.state == "running":
             self._await_init()
             if self._init:
-                _kill(self._init, _SIGKILL, group=False)
-            _kill(self._pid, _SIGKILL, group=True)
+                kill(self._init, SIGKILL, group=False)
+            kill(self._pid, SIGKILL, group=True)
 
     def await_end(self) -> None:
         """Block until it is over. Only for the very end of the launcher."""
@@ -250,8 +168,9 @@ class Command:
         if self._kill_at is not None:
             return
         self._await_init()
+        group = self._init if self._confined else self._pid
         try:
-            os.killpg(self._init if self._confined else self._pid, _SIGTERM)
+            os.killpg(group or self._pid, SIGTERM)
         except (ProcessLookupError, PermissionError):
             self.kill()
         else:
@@ -296,11 +215,11 @@ class Command:
         if os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT | options) is None:
             return
         if not self._confined:
-            _kill(self._pid, _SIGKILL, group=True)
+            kill(self._pid, SIGKILL, group=True)
         _, status, used = os.wait4(self._pid, 0)
-        self._elapsed = time.monotonic() - self._started
-        self._exit = os.waitstatus_to_exitcode(status)
-        self._count(used.ru_utime + used.ru_stime, used.ru_maxrss)
+        self._facts.elapsed = time.monotonic() - self._started
+        self._facts.exit = os.waitstatus_to_exitcode(status)
+        self._facts.count(used.ru_utime + used.ru_stime, used.ru_maxrss)
         self._close("main")
         self._read_control()
         if self._confined:
@@ -321,16 +240,16 @@ class Command:
             self._finish()
             return
         if pid:
-            self._count(used.ru_utime + used.ru_stime, used.ru_maxrss)
+            self._facts.count(used.ru_utime + used.ru_stime, used.ru_maxrss)
             self._finish()
         elif "init" not in self._fds:
-            _kill(self._init, _SIGKILL, group=False)
+            kill(self._init, SIGKILL, group=False)
             self._fds["init"] = os.pidfd_open(self._init)
             self.changed = True
 
     def _look_for_tree(self) -> None:
-        pids = [pid for pid in _young(self._since()) if pid not in self._known]
-        again = _end_adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
+        pids = [pid for pid in younger(self._since()) if pid not in self._known]
+        again = end_adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
         try:
             os.killpg(self._pid, 0)
         except (ProcessLookupError, PermissionError):
@@ -339,20 +258,16 @@ class Command:
 
     def _since(self) -> int:
         """After a long run the numbers may have gone round: then all processes are looked at."""
-        return self._pid if self._elapsed < _ROUND_S else 0
-
-    def _count(self, cpu: float, memory_kb: int) -> None:
-        self._cpu += cpu
-        self._memory_kb = max(self._memory_kb, memory_kb)
+        return self._pid if self._facts.elapsed < _ROUND_S else 0
 
     def _finish(self) -> None:
         if "out" in self._fds:
             self._take_output(_DRAIN_CHUNKS)
         for name in list(self._fds):
             self._close(name)
-        if not self._problem and self._confined and self._exit and self._exit > 0 and not self._stood():
+        if self._confined and (self._facts.exit or 0) > 0 and not self._stood():
             said = self.spool.slice(0, _REASON_BYTES)[1].decode("utf-8", "replace")
-            self._problem = said.strip() or "the sandbox ended before the command, without a word"
+            self._facts.problem = said.strip() or "the sandbox ended before the command, without a word"
         self.spool.close()
         self._known -= {self._pid, self._init}
         self.state = "over"
@@ -364,7 +279,7 @@ class Command:
     def _read_control(self) -> None:
         lines = self._read("control").split(b"\n")[:-1]
         paths = [line for line in lines if line.startswith(b"/") and b"\0" not in line]
-        self._cwd = paths[-1].decode("utf-8", "surrogateescape") if paths else ""
+        self._facts.cwd = paths[-1].decode("utf-8", "surrogateescape") if paths else ""
 
     def _close(self, name: str) -> None:
         fd = self._fds.pop(name, None)
@@ -383,19 +298,7 @@ class Command:
 
     def facts(self) -> Items:
         """How it ended."""
-        facts = [
-            ("state", "over"),
-            ("timed_out", "1" if self._timed_out else ""),
-            ("stopped", "1" if self._stopped else ""),
-            ("elapsed_s", f"{self._elapsed:.6f}"),
-            ("cpu_s", f"{self._cpu:.6f}"),
-            ("memory_kb", str(self._memory_kb)),
-            ("not_started", self._problem),
-            *self._sizes(),
-        ]
-        if self._exit is not None and not self._problem:
-            facts.append(("exit_code" if self._exit >= 0 else "signal", str(abs(self._exit))))
-        return [*facts, ("cwd", self._cwd)]
+        return [("state", "over"), *self._facts.items(), *self._sizes()]
 
     def _sizes(self) -> Items:
         return [("total", str(self.spool.total)), ("kept", str(self.spool.kept)), ("spool", self.spool.path)]

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import anyio
-from anyio.abc import TaskStatus
 
 from hames.core.errors import SandboxError
 from hames.core.ids import JobId
@@ -115,41 +114,35 @@ async def run_foreground(sandbox: Sandbox, argv: tuple[str, ...], cwd: str, env:
     """
     spec = CommandSpec(JobId("exec"), (*_AS_A_SHELL, cwd, *argv), cwd, env)
     plan = sandbox.wrap(spec)
-    try:
-        started = _spawn(plan)
-    except OSError as error:
-        report = await sandbox.probe()
-        raise SandboxError(report.problem or f"cannot run {plan.argv[0]}: {error.strerror}") from error
-    status = _Status(started.status)
-    try:
-        async with anyio.create_task_group() as group:
-            await group.start(_forward, started, plan, status)
-            await anyio.wait_readable(started.pidfd)
-            group.cancel_scope.cancel()
-    finally:
-        code = _reap(started)
-        said = status.end()
-        with anyio.CancelScope(shield=True):
-            await _until_gone(_child(said))
+    # Signals are ours before the command is there: none can end us and leave it behind.
+    with anyio.open_signal_receiver(*_FORWARDED) as signals:
+        try:
+            started = _spawn(plan)
+        except OSError as error:
+            report = await sandbox.probe()
+            raise SandboxError(report.problem or f"cannot run {plan.argv[0]}: {error.strerror}") from error
+        status = _Status(started.status)
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(_pass_on, signals, started, plan, status)
+                await anyio.wait_readable(started.pidfd)
+                group.cancel_scope.cancel()
+        finally:
+            code = _reap(started)
+            said = status.end()
+            with anyio.CancelScope(shield=True):
+                await _until_gone(_child(said))
     if plan.reports_start and code > 0 and b'"exit-code": ' not in said:
         report = await sandbox.probe()
         raise SandboxError(report.problem or "the sandbox did not start; what it said stands above")
     return code if code >= 0 else 128 - code
 
 
-async def _forward(
-    started: _Started, plan: LaunchPlan, status: _Status, *, task_status: TaskStatus[None]
-) -> None:
-    """Pass signals on: in a sandbox to the command's group, else to the command. Keys of the terminal
-    reach a command without a sandbox by themselves."""
-    with anyio.open_signal_receiver(*_FORWARDED) as signals:
-        task_status.started()
-        await _pass_on(signals, started, plan, status)
-
-
 async def _pass_on(
     signals: AsyncIterator[signal.Signals], started: _Started, plan: LaunchPlan, status: _Status
 ) -> None:
+    """In a sandbox to the command's group, else to the command. Keys of the terminal reach a command
+    without a sandbox by themselves."""
     async for number in signals:
         child = _child(status.read()) if plan.reports_start else 0
         try:
