@@ -1,15 +1,17 @@
 """The `hames` command."""
 
+import gc
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import anyio
 
 from hames import __version__
 from hames.apps.flags import Invocation, parse
-from hames.assembly.settings import load
+from hames.assembly.ask_for import RunRequest
+from hames.assembly.settings import Settings, load
 from hames.core.errors import ExitCode, HamesError
 
 DEMO = "hames.apps.demo"
@@ -17,6 +19,7 @@ DEMO = "hames.apps.demo"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. Every expected failure is one line on stderr."""
+    gc.disable()  # What is imported at the start is no garbage; looking for some would only cost time.
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.platform == "win32":
         print("hames: native Windows is not supported; run hames inside WSL2", file=sys.stderr)
@@ -63,11 +66,14 @@ def _dispatch(asked: Invocation) -> int:
         print(f"hames {__version__}")
         return ExitCode.DONE
     settings = load(asked.flags)
-    if asked.command in ("run", "talk"):
-        from hames.assembly.run import converse, run_headless  # noqa: PLC0415
+    if asked.command == "run":
+        from hames.assembly.run import run_headless  # noqa: PLC0415
 
-        work = run_headless if asked.command == "run" else converse
-        return anyio.run(work, settings, asked.run)
+        return anyio.run(_with_collector, run_headless, settings, asked.run)
+    if asked.command == "talk":
+        from hames.assembly.talk import converse  # noqa: PLC0415
+
+        return anyio.run(_with_collector, converse, settings, asked.run)
     if asked.command == "doctor":
         from hames.assembly.doctor import doctor  # noqa: PLC0415
 
@@ -83,6 +89,15 @@ def _dispatch(asked: Invocation) -> int:
             return anyio.run(partial(commands.show_session, settings, asked.session, whole=asked.whole))
         case "export":
             return anyio.run(commands.export, settings, asked.session)
+
+
+async def _with_collector(
+    work: Callable[[Settings, RunRequest], Awaitable[ExitCode]], settings: Settings, request: RunRequest
+) -> ExitCode:
+    """A long run collects garbage, but need not look through all that the start has made."""
+    gc.freeze()
+    gc.enable()
+    return await work(settings, request)
 
 
 if __name__ == "__main__":

@@ -51,8 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "loopback. The loop, the tools, the sandbox, the log and the tests are the real ones."
             )
             with scripted_model() as url:
-                scripted = ["--base-url", url, "--wire", "chat", "--model", "hames-scripted"]
+                scripted = ["--base-url", url, "--model", "deepseek/deepseek-flash"]
                 code = repair(place, [*scripted, "--api-key-env", KEY_NAME, *flags])
+            print("   Nothing was paid: that is the price of as many tokens of deepseek-flash.", flush=True)
         say("What changed:")
         show_diff(place)
         say("The tests, run once more in the sandbox:")
@@ -151,15 +152,16 @@ def show_block(block: Block, seq: int) -> None:
     elif block.type == "tool_result":
         text = "\n".join(part.text for part in block.content)
         lines = [line for line in text.splitlines() if line.strip()]
-        mark = "!" if block.is_error else "="
-        print(f"[{seq}]   {mark} {clip(lines[-1] if lines else '(nothing)', 150)}", flush=True)
+        shown = lines[0 if block.is_error else -1] if lines else "(nothing)"
+        print(f"[{seq}]   {'!' if block.is_error else '='} {clip(shown, 150)}", flush=True)
 
 
 def show_cost(line: Line) -> None:
     """What the run came to."""
     used = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in line.usage.items())
     cost = "no price is known" if line.total_cost_usd is None else f"{line.total_cost_usd:.6f} USD"
-    say(f"{line.num_turns} steps in {line.duration_ms / 1000:.1f} s; {used}; cost: {cost}")
+    say(f"{line.num_turns} steps in {line.duration_ms / 1000:.1f} s; {used}")
+    print(f"   cost: {cost}", flush=True)
     print(f"   Every step is on the log: hames sessions show {line.session_id}", flush=True)
 
 
@@ -183,8 +185,18 @@ def show_diff(place: Path) -> None:
 @contextmanager
 def scripted_model() -> Generator[str]:
     """The scripted model as a server of its own; gives its base URL and ends it afterwards."""
-    command = [sys.executable, "-m", "hames.testing.model_server", "--script", str(SCRIPT)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+    command = [
+        sys.executable,
+        "-m",
+        "hames.testing.model_server",
+        "--script",
+        str(SCRIPT),
+        "--rules",
+        "deepseek",
+    ]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as server:
         assert server.stdout is not None
         assert server.stdin is not None
         try:

@@ -1,20 +1,17 @@
-"""Runs a channel on a session: what the `hames` command does when it works."""
+"""Runs a task without a person: `hames -p`."""
 
 import os
 import sys
 
 from hames import __version__
 from hames.assembly.ask_for import RunRequest
-from hames.assembly.build import Parts, build
+from hames.assembly.build import build
+from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import complain, lines, print_line, print_words
+from hames.assembly.standard_streams import complain, lines, print_line
 from hames.assembly.system import SystemClock
 from hames.channels.headless import Denials, Headless, NobodyHere, Output, Progress, StreamJson
-from hames.channels.listing import find_session, latest_in
-from hames.channels.terminal.plain import Conversation, PersonHere, Screen
 from hames.core.errors import ExitCode, UsageError
-from hames.core.ids import SessionId
-from hames.session.session import Session
 
 STDIN = 0
 
@@ -43,31 +40,6 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
         return await headless.run(words)
 
 
-async def converse(settings: Settings, request: RunRequest) -> ExitCode:
-    """A conversation in the terminal."""
-    say_notices(settings)
-    person = PersonHere(print_words)
-    usual = "ask" if settings.sandbox == "none" else "auto"
-    async with build(settings, person, settings.mode(usual)) as parts:
-        parts.listeners.add(Screen(print_words))
-        session = await open_session(settings, request, parts)
-        model = f"{parts.profile.provider.name}/{parts.profile.model}"
-        print_words(f"hames {__version__}, {model}, sandbox {settings.sandbox}, session {session.id}\n")
-        print_words("/help says what can be said\n")
-        return await Conversation(session, person, print_words).run(lines(STDIN), request.words)
-
-
-async def open_session(settings: Settings, request: RunRequest, parts: Parts) -> Session:
-    """The session that the command line names, or a new one."""
-    if request.resume is None and not request.latest:
-        wanted = SessionId(request.session_id) if request.session_id is not None else None
-        return await parts.host.open(wanted)
-    rows = await parts.store.sessions()
-    if request.resume is not None:
-        return await parts.host.resume(find_session(rows, request.resume))
-    return await parts.host.resume(latest_in(rows, settings.workspace))
-
-
 def read_prompt() -> str:
     """The prompt from standard input. Raises `UsageError` when a person sits there."""
     if os.isatty(STDIN):
@@ -76,9 +48,3 @@ def read_prompt() -> str:
     if not words:
         raise UsageError("-p needs a prompt, and the one on standard input is empty")
     return words
-
-
-def say_notices(settings: Settings) -> None:
-    """What a person should know before the run."""
-    for notice in settings.notices:
-        complain(f"hames: {notice}")

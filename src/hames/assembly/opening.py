@@ -1,0 +1,26 @@
+"""Opens the session that the command line names, and says what a person should know first."""
+
+from hames.assembly.ask_for import RunRequest
+from hames.assembly.build import Parts
+from hames.assembly.settings import Settings
+from hames.assembly.standard_streams import complain
+from hames.channels.listing import find_session, latest_in
+from hames.core.ids import SessionId
+from hames.session.session import Session
+
+
+async def open_session(settings: Settings, request: RunRequest, parts: Parts) -> Session:
+    """The session that the command line names, or a new one."""
+    if request.resume is None and not request.latest:
+        wanted = SessionId(request.session_id) if request.session_id is not None else None
+        return await parts.host.open(wanted)
+    rows = await parts.store.sessions()
+    if request.resume is not None:
+        return await parts.host.resume(find_session(rows, request.resume))
+    return await parts.host.resume(latest_in(rows, settings.workspace))
+
+
+def say_notices(settings: Settings) -> None:
+    """What a person should know before the run."""
+    for notice in settings.notices:
+        complain(f"hames: {notice}")
