@@ -44,16 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_tests(place)
         if live:
             say("The model is LIVE. The loop, the tools, the sandbox, the log and the tests are real.")
-            code = repair(place, flags)
+            code = repair(place, flags, scripted=False)
         else:
             say(
                 "No model is set up, so the model's part is played by a SCRIPT, served over HTTP on\n"
                 "loopback. The loop, the tools, the sandbox, the log and the tests are the real ones."
             )
             with scripted_model() as url:
-                scripted = ["--base-url", url, "--model", "deepseek/deepseek-flash"]
-                code = repair(place, [*scripted, "--api-key-env", KEY_NAME, *flags])
-            print("   Nothing was paid: that is the price of as many tokens of deepseek-flash.", flush=True)
+                served = ["--base-url", url, "--model", "deepseek/deepseek-flash", "--api-key-env", KEY_NAME]
+                code = repair(place, [*served, *flags], scripted=True)
         say("What changed:")
         show_diff(place)
         say("The tests, run once more in the sandbox:")
@@ -90,14 +89,14 @@ def run_tests(place: Path) -> int:
     return ran.returncode
 
 
-def repair(place: Path, flags: Sequence[str]) -> int:
+def repair(place: Path, flags: Sequence[str], *, scripted: bool) -> int:
     """The main job: `hames -p` in the project, each step shown when it is on the log."""
     command = hames("-p", TASK, "--cwd", str(place), "--output-format", "stream-json", *flags)
     env = {**places().environ, KEY_NAME: "none-needed"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env) as running:
         assert running.stdout is not None
         for line in running.stdout:
-            show(msgspec.json.decode(line, type=Line))
+            show(msgspec.json.decode(line, type=Line), scripted=scripted)
     return running.returncode
 
 
@@ -132,12 +131,12 @@ class Line(msgspec.Struct, frozen=True):
     usage: dict[str, int] = {}
 
 
-def show(line: Line) -> None:
+def show(line: Line, *, scripted: bool) -> None:
     """One line of the run, for a person."""
     if line.type == "system":
         print(f"   session {line.session_id}, sandbox {line.sandbox}", flush=True)
     elif line.type == "result":
-        show_cost(line)
+        show_cost(line, scripted=scripted)
     elif isinstance(line.message.content, list):
         for block in line.message.content:
             show_block(block, line.seq)
@@ -148,7 +147,7 @@ def show_block(block: Block, seq: int) -> None:
     if block.type == "text":
         print(f"\n[{seq}] {block.text}", flush=True)
     elif block.type == "tool_use":
-        print(f"[{seq}]   {block.name} {clip(bytes(block.input).decode(), 150)}", flush=True)
+        print(f"[{seq}]   {block.name} {clip(gist(block.input), 150)}".rstrip(), flush=True)
     elif block.type == "tool_result":
         text = "\n".join(part.text for part in block.content)
         lines = [line for line in text.splitlines() if line.strip()]
@@ -156,12 +155,20 @@ def show_block(block: Block, seq: int) -> None:
         print(f"[{seq}]   {'!' if block.is_error else '='} {clip(shown, 150)}", flush=True)
 
 
-def show_cost(line: Line) -> None:
+def gist(arguments: msgspec.Raw) -> str:
+    """What a call is about: its first argument, where that is text."""
+    values = list(msgspec.json.decode(arguments, type=dict[str, object]).values())
+    return values[0] if values and isinstance(values[0], str) else ""
+
+
+def show_cost(line: Line, *, scripted: bool) -> None:
     """What the run came to."""
     used = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in line.usage.items())
     cost = "no price is known" if line.total_cost_usd is None else f"{line.total_cost_usd:.6f} USD"
     say(f"{line.num_turns} steps in {line.duration_ms / 1000:.1f} s; {used}")
     print(f"   cost: {cost}", flush=True)
+    if scripted:
+        print("   Nothing was paid: it is what as many tokens of deepseek-flash cost.", flush=True)
     print(f"   Every step is on the log: hames sessions show {line.session_id}", flush=True)
 
 
