@@ -76,3 +76,11 @@ def test_commands_get_the_allowed_variables_only() -> None:
     }
     env = command_env(environ, ("WANTED", "UNSET"))
     assert env == {"PATH": "/bin", "LC_ALL": "C.UTF-8", "HOME": "/home/ada", "WANTED": "1"}
+
+
+def test_the_home_of_the_account_is_the_users_own_too_and_its_secrets_are_hidden() -> None:
+    policy = workspace_policy(Place("/tmp/elsewhere", PROJECT, account_home="/root"))
+    mounts = dict(plan_mounts(policy))
+    assert "/root" not in mounts
+    assert mounts["/root/.ssh"] == "hide"
+    assert "/tmp/elsewhere/.ssh" in policy.masked

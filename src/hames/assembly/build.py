@@ -13,7 +13,7 @@ import msgspec
 from hames import __version__
 from hames.assembly.endpoint import endpoint
 from hames.assembly.instructions import read_instructions
-from hames.assembly.settings import Settings
+from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
@@ -190,6 +190,7 @@ def sandbox_for(
             needed=(sys.prefix, sys.base_prefix, *map(os.path.dirname, programs), *_reachable(settings)),
             private=(where.state, where.config, where.cache),
             writable=settings.add_dirs,
+            account_home=account_home(),
         ),
         read_only=read_only,
     )

@@ -149,7 +149,9 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
 
 def read_directories(environ: Environ) -> Directories:
     """Our directories. A relative XDG path is ignored, as the rules say."""
-    home = environ.get("HOME") or _home_of_user()
+    home = environ.get("HOME") or account_home()
+    if not home:
+        raise ConfigError("HOME is not set and this user has no home directory; set HOME")
     if not os.path.isabs(home):
         raise ConfigError(f'HOME is "{home}"; set it to an absolute path')
 
@@ -165,11 +167,12 @@ def read_directories(environ: Environ) -> Directories:
     )
 
 
-def _home_of_user() -> str:
+def account_home() -> str:
+    """The home directory of this user's account, whatever HOME says; empty when there is none."""
     try:
-        return getpwuid(os.getuid()).pw_dir
-    except KeyError as error:
-        raise ConfigError("HOME is not set and this user has no home directory; set HOME") from error
+        return os.path.realpath(getpwuid(os.getuid()).pw_dir)
+    except KeyError:
+        return ""
 
 
 def _workspace(name: str, cwd: str) -> str:

@@ -164,6 +164,7 @@ NEVER_A_WORKSPACE = ("/", "/dev", "/etc", "/proc", "/run", "/sys", "/usr")
 class Place(msgspec.Struct, frozen=True):
     """Where things are. All paths absolute and resolved.
 
+    `home` is what HOME says, `account_home` what the user's account says: both are the user's own.
     `needed` must stay readable: the interpreter's prefixes, a virtual environment, ripgrep, directories
     of PATH. `private` is hidden: hames' own state and settings. `writable` can be written like the
     workspace.
@@ -174,11 +175,17 @@ class Place(msgspec.Struct, frozen=True):
     needed: tuple[str, ...] = ()
     private: tuple[str, ...] = ()
     writable: tuple[str, ...] = ()
+    account_home: str = ""
+
+    @property
+    def homes(self) -> tuple[str, ...]:
+        """The user's own homes."""
+        return tuple(dict.fromkeys(filter(None, (self.home, self.account_home))))
 
 
 def secrets(place: Place) -> tuple[str, ...]:
     """All that no command may read."""
-    at_home = tuple(f"{place.home.rstrip('/')}/{name}" for name in SECRETS_AT_HOME)
+    at_home = tuple(f"{home.rstrip('/')}/{name}" for home in place.homes for name in SECRETS_AT_HOME)
     return (*HOMES, *SECRETS_OF_SYSTEM, *SECRETS_OF_SSH, *at_home, *place.private)
 
 
@@ -187,7 +194,7 @@ def workspace_policy(place: Place, *, read_only: bool = False, network: bool = F
     roots = (place.workspace, *place.writable)
     masked = secrets(place)
     for root in roots:
-        if root in NEVER_A_WORKSPACE or (root in HOMES and root != place.home):
+        if root in NEVER_A_WORKSPACE or (root in HOMES and root not in place.homes):
             raise ConfigError(f"{root} cannot be a workspace: start hames in a project's directory")
         hiding = next((path for path in masked if path not in HOMES and within(root, path)), None)
         if hiding is not None:
@@ -201,7 +208,7 @@ def workspace_policy(place: Place, *, read_only: bool = False, network: bool = F
         writable=place.writable,
         protected=tuple(f"{root}/{name}" for root in roots for name in CONTROL_FILES),
         masked=masked,
-        visible=(place.home, *place.needed),
+        visible=(*place.homes, *place.needed),
         read_only=read_only,
         network=network,
     )
