@@ -278,8 +278,8 @@ class CommandSpec(msgspec.Struct, frozen=True):
 
 
 class LaunchPlan(msgspec.Struct, frozen=True):
-    """A command as the kernel is given it. `reports_start`: the first line of the control pipe says
-    that the sandbox stands, so that its failure cannot pass for the command's."""
+    """A command as the kernel is given it. `reports_start`: the sandbox says on file descriptor 4, its
+    own, whether it really started the command, so that its failure cannot pass for the command's."""
 
     argv: tuple[str, ...]
     cwd: str

@@ -3,12 +3,11 @@
 import os
 import stat
 import sys
-from functools import lru_cache
-from typing import NamedTuple
 
 from hames.core.errors import ConfigError
 from hames.core.ports import CommandSpec, LaunchPlan, SandboxPolicy, SandboxReport
 from hames.sandboxes.mounts import Mount, plan_mounts
+from hames.sandboxes.present import Present
 from hames.sandboxes.probe import MISSING, Trial
 
 _STATUS_FD = 4
@@ -45,16 +44,6 @@ def find_program(name: str, path: str) -> str:
     return ""
 
 
-def _real(path: str) -> str:
-    """The path without symbolic links, empty when there is nothing."""
-    try:
-        os.lstat(path)
-    except OSError:
-        return ""
-    real = os.path.realpath(path)
-    return real if os.path.exists(real) else ""
-
-
 class Bubblewrap:
     """The `Sandbox` port by bubblewrap, one sandbox for each command.
 
@@ -69,9 +58,11 @@ class Bubblewrap:
         self._policy = policy
         self._program = program
         self._scratch = scratch
-        self._looks: dict[str, _Look] = {}
+        shown = (*_OURS, *_SYSTEM, *_RESOLVER) if policy.network else (*_OURS, *_SYSTEM)
+        self._visible = (*policy.visible, *shown)
+        self._present = Present((*policy.protected, *policy.masked, *self._visible))
         self._isolation: tuple[str, ...] = ()
-        self._last: tuple[SandboxPolicy, tuple[str, ...]] | None = None
+        self._last: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -122,25 +113,25 @@ class Bubblewrap:
 
     def _boundary(self) -> tuple[str, ...]:
         """Everything but the command. Looked up each time: what is protected may have come into being."""
+        if not self._present.refresh() and self._last:
+            return self._last
         policy = self._policy
-        shown = (*_OURS, *_SYSTEM, *_RESOLVER) if policy.network else (*_OURS, *_SYSTEM)
         present = SandboxPolicy(
             workspace=policy.workspace,
             writable=policy.writable,
-            protected=self._settled(policy.protected),
-            masked=self._settled(policy.masked),
-            visible=self._settled((*policy.visible, *shown)),
+            protected=self._present.of(policy.protected),
+            masked=self._present.of(policy.masked),
+            visible=self._present.of(self._visible),
             read_only=policy.read_only,
         )
-        if self._last is None or self._last[0] != present:
-            arguments = [*self._isolate(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
-            for path in filter(os.path.exists, _KERNEL):
-                arguments += ("--ro-bind", path, path)
-            sealed: list[str] = []
-            for mount in plan_mounts(present):
-                _add(arguments, sealed, mount)
-            self._last = (present, (*arguments, *sealed))
-        return self._last[1]
+        arguments = [*self._isolate(), "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc"]
+        for path in filter(os.path.exists, _KERNEL):
+            arguments += ("--ro-bind", path, path)
+        sealed: list[str] = []
+        for mount in plan_mounts(present):
+            _add(arguments, sealed, mount)
+        self._last = (*arguments, *sealed)
+        return self._last
 
     def _isolate(self) -> tuple[str, ...]:
         """The namespaces. Older programs lack an option: the program itself says which it has."""
@@ -149,43 +140,6 @@ class Bubblewrap:
             net = ("--share-net",) if self._policy.network else ()
             self._isolation = (*_NAMESPACES, *more, *net)
         return self._isolation
-
-    def _settled(self, paths: tuple[str, ...]) -> tuple[str, ...]:
-        """The real places of those that exist. A directory is looked into again when it has changed."""
-        found: list[str] = []
-        for directory, names in _by_directory(paths).items():
-            stamp = _stamp(directory)
-            look = self._looks.get(directory)
-            if look is None or look.stamp != stamp or look.names != names:
-                reals = tuple(filter(None, (_real(name) for name in names))) if stamp else ()
-                look = self._looks[directory] = _Look(stamp, names, reals)
-            found += look.reals
-        return tuple(found)
-
-
-class _Look(NamedTuple):
-    """What a directory held of `names`, when its time was `stamp`."""
-
-    stamp: int
-    names: tuple[str, ...]
-    reals: tuple[str, ...]
-
-
-def _stamp(directory: str) -> int:
-    """Moves whenever an entry comes or goes; unlike the time of modification, it cannot be set back."""
-    try:
-        return os.stat(directory).st_ctime_ns
-    except OSError:
-        return 0
-
-
-@lru_cache(maxsize=16)
-def _by_directory(paths: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for path in paths:
-        directory = path.rpartition("/")[0] or "/"
-        found[directory] = (*found.get(directory, ()), path)
-    return found
 
 
 def _mentions(program: str, option: str) -> bool:

@@ -43,7 +43,7 @@ class Connection:
         self._answers: dict[str, Frame | None] = {}
         self._waiting: dict[str, anyio.Event] = {}
         self._reading = False
-        self._unsent = bytearray()
+        self._unsent = b""
         self._sending = anyio.Lock()
         self._socket, self.pid = _spawn(directory)
 
@@ -53,16 +53,31 @@ class Connection:
         the same."""
         self._number += 1
         number = str(self._number)
-        try:
-            data = encode([("number", number), *items])
-        except ValueError as error:
-            raise ArgumentProblem(f"The command cannot be run: {error}.") from error
         self._answers[number] = None
         try:
-            await self._send(data, fds)
+            await self.tell([("number", number), *items], fds)
             return await self._answer(number)
         finally:
             self._answers.pop(number, None)
+
+    async def tell(self, items: Items, fds: Sequence[int] = ()) -> None:
+        """Send a request that is not answered. Requests are carried out in their order. Raises as `ask`;
+        when it raises, nothing was sent."""
+        try:
+            data = encode(items)
+        except ValueError as error:
+            raise ArgumentProblem(f"The command cannot be run: {error}.") from error
+        if self._sending.locked() or self._unsent or not self._push(data, fds):
+            # The lock keeps frames whole; what a cancelled sender left over goes first.
+            async with self._sending:
+                await self._drain()
+                while not self._push(data, fds):
+                    await anyio.wait_writable(self._socket)
+        if self._unsent:
+            # From its first byte on a request is sent whole: who is cancelled knows that it was not sent.
+            with anyio.CancelScope(shield=True):
+                async with self._sending:
+                    await self._drain()
 
     async def close(self) -> None:
         """Let the launcher end everything; returns when it is gone."""
@@ -75,28 +90,27 @@ class Connection:
                     await self._receive("close")
             self._lose()
 
-    async def _send(self, data: bytes, fds: Sequence[int]) -> None:
-        # The lock keeps frames whole; what a cancelled sender left over goes first.
-        async with self._sending:
-            while self._unsent:
-                await self._push(self._unsent, ())
-            self._unsent += data
-            await self._push(self._unsent, fds)
-            while self._unsent:
-                await self._push(self._unsent, ())
-
-    async def _push(self, data: bytearray, fds: Sequence[int]) -> None:
-        while not self.lost:
-            try:
-                sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
-            except BlockingIOError:
+    async def _drain(self) -> None:
+        while self._unsent:
+            rest, self._unsent = self._unsent, b""
+            if not self._push(rest, ()):
+                self._unsent = rest
                 await anyio.wait_writable(self._socket)
-            except OSError:
-                self._lose()
-            else:
-                del data[:sent]
-                return
-        raise LauncherError(self.lost)
+
+    def _push(self, data: bytes, fds: Sequence[int]) -> bool:
+        """Send the beginning of `data`, and `fds` with it; what is left over becomes unsent. Returns
+        whether anything went."""
+        if self.lost:
+            raise LauncherError(self.lost)
+        try:
+            sent = socket.send_fds(self._socket, [data], fds) if fds else self._socket.send(data)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            self._lose()
+            raise LauncherError(self.lost) from error
+        self._unsent = data[sent:]
+        return True
 
     async def _answer(self, number: str) -> Frame:
         while True:

@@ -75,7 +75,7 @@ class _Worker:
         with anyio.CancelScope(shield=True):
             frame = await self.connection.ask([("do", "stop"), ("job", self.job)])
             said = frame.get("not_started")
-            await self.connection.ask([("do", "release"), ("job", self.job)])
+            await self.connection.tell([("do", "release"), ("job", self.job)])
         return said
 
 
@@ -216,9 +216,9 @@ class SandboxFiles:
         here.setblocking(False)
         worker = _Worker(connection, job, here)
         try:
-            await connection.ask([*request, ("stdio", "1")], [there.fileno()])
-        except anyio.get_cancelled_exc_class():
-            await worker.end()
+            await connection.tell([*request, ("stdio", "1")], [there.fileno()])
+        except (LauncherError, anyio.get_cancelled_exc_class()):
+            here.close()
             raise
         finally:
             there.close()

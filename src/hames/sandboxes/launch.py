@@ -1,6 +1,5 @@
 """Commands through the launcher, each in a sandbox: the `Launcher` and `Running` ports."""
 
-import contextlib
 import os
 
 import anyio
@@ -72,11 +71,12 @@ class LaunchedCommand:
         """See `Running`. Read from the spool, without the launcher, until there is more than its head."""
         head = self._launcher.limits[0]
         try:
+            if not os.access(self._spool, os.F_OK):
+                await self._ask("attach", [])
             size = os.stat(self._spool).st_size
             if size < head:
                 return self._read(start, limit, size, size)
-            request = [("start", str(start)), ("limit", str(limit))]
-            frame = await self._ask("output", request)
+            frame = await self._ask("output", [("start", str(start)), ("limit", str(limit))])
             total = int(frame.get("total", "0"))
             if frame.get("state") != "over":
                 return OutputSlice(frame.body, int(frame.get("start", "0")), total)
@@ -109,7 +109,7 @@ class LaunchedCommand:
         if frame.get("state") != "over":
             return None
         end = _end(frame)
-        await self._launcher.judge(end)
+        await self._launcher.judge(self._job, end)
         return end
 
     async def stop(self) -> CommandEnd:
@@ -119,9 +119,13 @@ class LaunchedCommand:
     async def _ask(self, what: str, more: Items) -> Frame:
         key = self._launcher.key(self._job)
         frame = await self._connection.ask([("do", what), ("job", key), *more])
-        if frame.get("state") == "unknown":
-            raise LauncherError(f"the launcher does not know the command {self._job}")
-        return frame
+        match frame.get("state"):
+            case "unknown":
+                raise LauncherError(f"the launcher does not know the command {self._job}")
+            case "refused":
+                raise LauncherError(f"the command {self._job} was not started: {frame.get('why')}")
+            case _:
+                return frame
 
 
 class CommandLauncher:
@@ -147,13 +151,16 @@ class CommandLauncher:
         self._prefix = prefix
         self._grace_s = grace_s
         self._stood = False
+        self._started: dict[JobId, Connection] = {}
+        self._over: set[JobId] = set()
 
     def key(self, job: JobId) -> str:
         """The job's name in the launcher."""
         return f"{self._prefix}{job}"
 
     async def start(self, spec: CommandSpec) -> LaunchedCommand:
-        """See `Launcher`. Cancelled, it leaves nothing running."""
+        """See `Launcher`. It is started in its turn; what fails then is told to whoever waits for it."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
         key = self.key(spec.job)
         if "/" in key or key.startswith("."):
             raise ArgumentProblem(f"{spec.job!r} cannot be the name of a command")
@@ -163,17 +170,15 @@ class CommandLauncher:
         request = start_request(key, spool, plan, self.limits, self._grace_s)
         if spec.timeout_s is not None:
             request.append(("timeout_s", str(spec.timeout_s)))
-        command = LaunchedCommand(self, connection, spec.job, spool)
+        if self._started.get(spec.job) is connection:
+            raise LauncherError(f"the command {spec.job} was started before")
+        self._started[spec.job] = connection
         try:
-            frame = await connection.ask(request)
-        except anyio.get_cancelled_exc_class():
-            with anyio.CancelScope(shield=True), contextlib.suppress(LauncherError):
-                await command.stop()
-                await self.release(spec.job)
+            await connection.tell(request)
+        except BaseException:
+            del self._started[spec.job]
             raise
-        if frame.get("state") == "refused":
-            raise LauncherError(f"the command {spec.job} cannot be started: {frame.get('why')}")
-        return command
+        return LaunchedCommand(self, connection, spec.job, spool)
 
     async def attach(self, job: JobId) -> LaunchedCommand | None:
         """See `Launcher`."""
@@ -188,17 +193,23 @@ class CommandLauncher:
     async def release(self, job: JobId) -> None:
         """See `Launcher`."""
         connection = self._process.running
-        if connection is not None:
-            frame = await connection.ask([("do", "release"), ("job", self.key(job))])
-            if frame.get("state") == "refused":
-                raise LauncherError(f"the command {job} still runs: stop it before it is released")
+        if connection is None:
+            return
+        request = [("do", "release"), ("job", self.key(job))]
+        if job in self._over:
+            await connection.tell(request)
+        elif (await connection.ask(request)).get("state") == "running":
+            raise LauncherError(f"the command {job} still runs: stop it before it is released")
+        self._over.discard(job)
+        self._started.pop(job, None)
 
     async def close(self) -> None:
         """See `Launcher`."""
         await self._process.close()
 
-    async def judge(self, end: CommandEnd) -> None:
+    async def judge(self, job: JobId, end: CommandEnd) -> None:
         """Tell a sandbox that does not work from a command that could not be started in it."""
+        self._over.add(job)
         if not end.not_started:
             self._stood = True
         elif not self._stood:

@@ -54,6 +54,7 @@ class Launcher:
         self._watched: dict[int, Command] = {}
         self._waits: dict[str, list[Wait]] = {}
         self._known: set[int] = set()
+        self._refused: dict[str, str] = {}
         self._open = True
 
     def serve(self) -> None:
@@ -100,9 +101,10 @@ class Launcher:
         command = self._commands.get(job)
         match frame.get("do"):
             case "start":
-                self._start(frame, number, job)
+                self._start(frame, job)
             case _ if command is None:
-                self._reply(number, [("state", "unknown")])
+                why = self._refused.pop(job, "")
+                self._reply(number, [("state", "refused" if why else "unknown"), ("why", why)])
             case "wait" | "stop" as what:
                 if what == "stop":
                     command.stop()
@@ -120,21 +122,18 @@ class Launcher:
                 del self._commands[job]
                 self._reply(number, [("state", "released")])
             case _:
-                self._reply(number, [("state", "refused")])
+                self._reply(number, [("state", command.state)])
 
-    def _start(self, frame: Frame, number: str, job: str) -> None:
+    def _start(self, frame: Frame, job: str) -> None:
         stdio = self._fds.pop(0) if frame.get("stdio") and self._fds else None
         try:
-            if job in self._commands:
-                raise FileExistsError(17, "it was started before", job)
             command = Command(job, frame, self._known)
         except OSError as error:
-            self._reply(number, [("state", "refused"), ("why", f"{error.strerror}: {error.filename}")])
+            self._refused[job] = f"{error.strerror}: {error.filename}"
         else:
             command.start(frame, stdio)
             self._commands[job] = command
             self._watch(command)
-            self._reply(number, [("state", command.state), ("spool", command.spool.path)])
         if stdio is not None:
             os.close(stdio)
 
@@ -188,7 +187,8 @@ class Launcher:
     # Answers
 
     def _reply(self, number: str, items: Items, body: bytes = b"") -> None:
-        self._send(encode([("number", number), *items], body))
+        if number:
+            self._send(encode([("number", number), *items], body))
 
     def _send(self, data: bytes) -> None:
         self._unsent += data
