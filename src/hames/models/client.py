@@ -2,7 +2,7 @@
 
 import select
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import anyio
@@ -13,7 +13,7 @@ from hames.core.errors import ModelError
 from hames.core.ports import Clock
 from hames.models.address import Address, Proxies, Proxy, proxy_for
 from hames.models.dial import Dialer, why
-from hames.models.http1 import BadHttp, ResponseHead, ResponseReader, request_head
+from hames.models.http1 import BadHttp, ResponseHead, RoundTrip
 
 IDLE_S = 55.0
 """A connection unused for longer is not used again: servers and what lies between drop them silently."""
@@ -54,21 +54,23 @@ class Connection:
 class Exchange:
     """A request that was sent, and its response as it comes. Must be closed."""
 
-    def __init__(self, client: "HttpClient", address: Address, connection: Connection) -> None:
+    def __init__(
+        self, client: "HttpClient", address: Address, connection: Connection, trip: RoundTrip
+    ) -> None:
         self._client = client
         self._address = address
         self._connection = connection
-        self._reader = ResponseReader()
+        self._trip = trip
 
     @property
     def head(self) -> ResponseHead | None:
         """Status and headers, once they have come."""
-        return self._reader.head
+        return self._trip.head
 
     @property
     def complete(self) -> bool:
         """The whole response has come."""
-        return self._reader.complete
+        return self._trip.complete
 
     async def receive(self, limit_s: float) -> bytes:
         """The next bytes of the body, maybe none when only other bytes came. Waits at most `limit_s`.
@@ -86,16 +88,13 @@ class Exchange:
         if scope.cancelled_caught:
             raise ModelError("stalled", f"{self._address.authority} sent nothing for {limit_s:g} s")
         try:
-            if data:
-                return self._reader.feed(data)
-            self._reader.end()
+            return self._trip.feed(data)
         except BadHttp as error:
             raise self._failed(str(error)) from error
-        return b""
 
     async def close(self) -> None:
         """Keep the connection for the next request if it can serve one, else drop it."""
-        if self._reader.reusable:
+        if self._trip.reusable:
             self._client.keep(self._address, self._connection)
         else:
             await self._connection.drop()
@@ -130,13 +129,14 @@ class HttpClient:
         """Send a request; its response is read from the `Exchange`. Raises `ModelError`."""
         address = request.address
         via = proxy_for(address, self._proxies)
-        pieces = _pieces(via, request)
+        trip = RoundTrip()
+        pieces = _pieces(trip, via, request)
         connection = await self._kept(address)
         if connection is None or not await self._send(connection, address, pieces):
             connection = Connection(await self._dialer.dial(address, via))
             # A server may answer and close before it has read all: what came of it is read.
             await self._send(connection, address, pieces)
-        return Exchange(self, address, connection)
+        return Exchange(self, address, connection, trip)
 
     def keep(self, address: Address, connection: Connection) -> None:
         """Take a connection back whose response was read to its end."""
@@ -190,8 +190,8 @@ def _target(address: Address) -> tuple[str, str, int]:
     return address.scheme, address.host, address.port
 
 
-def _pieces(via: Proxy | None, request: Request) -> list[bytes]:
-    """Head and body as they are written: small parts together, large `bytes` without a copy."""
+def _pieces(trip: RoundTrip, via: Proxy | None, request: Request) -> list[bytes]:
+    """Head and body as they are written."""
     address = request.address
     headers = {"Host": address.authority, **request.headers, "Content-Length": str(request.size)}
     target = address.target
@@ -199,12 +199,22 @@ def _pieces(via: Proxy | None, request: Request) -> list[bytes]:
         headers.update(via.headers)
         target = address.absolute
     try:
-        pieces: list[bytes] = [request_head("POST", target, headers)]
+        # Joined before h11 counts them, for each one costs; and again, for the head to go with the first.
+        return list(_joined(trip.request("POST", target, headers, _joined(request.chunks))))
     except BadHttp as error:
         raise ModelError("rejected", f"the request cannot be sent: {error}") from error
-    for chunk in request.chunks:
-        if len(pieces[-1]) + len(chunk) <= _JOIN_BYTES:
-            pieces[-1] = b"".join((pieces[-1], chunk))
-        else:
-            pieces.append(bytes(chunk))
-    return pieces
+
+
+def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+    """Small chunks together, large `bytes` without a copy."""
+    group: list[bytes | bytearray | memoryview] = []
+    size = 0
+    for chunk in chunks:
+        if group and size + len(chunk) > _JOIN_BYTES:
+            yield b"".join(group)
+            group, size = [], 0
+        if chunk:
+            group.append(chunk)
+            size += len(chunk)
+    if group:
+        yield b"".join(group)

@@ -14,7 +14,7 @@ from anyio.streams.tls import TLSStream
 
 from hames.core.errors import ModelError
 from hames.models.address import Address, Proxy
-from hames.models.http1 import BadHttp, ResponseReader, request_head
+from hames.models.http1 import BadHttp, RoundTrip
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 
@@ -130,16 +130,16 @@ def _probe_when_silent(stream: SocketStream) -> None:
 
 async def _tunnel(stream: AnyByteStream, address: Address, via: Proxy) -> None:
     """Have the proxy pass bytes through to `address`."""
-    head = request_head("CONNECT", address.endpoint, {"Host": address.endpoint, **via.headers})
-    reader = ResponseReader()
+    trip = RoundTrip()
+    head = trip.request("CONNECT", address.endpoint, {"Host": address.endpoint, **via.headers})
     proxy = via.address.endpoint
     try:
-        await stream.send(head)
-        while reader.head is None:
-            reader.feed(await stream.receive())
+        await stream.send(b"".join(head))
+        while trip.head is None:
+            trip.feed(await stream.receive())
     except (BadHttp, anyio.EndOfStream, anyio.BrokenResourceError) as error:
         raise ModelError("transport", f"the proxy {proxy} did not answer: {why(error)}") from error
-    status = reader.head.status
+    status = trip.head.status
     if status == 407:
         raise ModelError("rejected", f"the proxy {proxy} wants other credentials", status=407)
     if status >= 300:
