@@ -206,3 +206,60 @@ async def test_the_launcher_imports_little() -> None:
     root = str(Path(sys.modules["hames"].__path__[0]).parent)
     done = await anyio.run_process([sys.executable, "-I", "-S", "-c", script, root])
     assert done.stdout.split() == []
+
+
+async def test_requests_stay_whole_when_the_launcher_does_not_read(
+    process: LauncherProcess, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, Unconfined())
+    pid = process.connect().pid
+    sizes: dict[int, bytes] = {}
+    cancelled = anyio.CancelScope()
+
+    async def one(number: int) -> None:
+        argv = ("bash", "-c", 'echo "${#1}"', "bash", "x" * (100_000 + number))
+        running = await launcher.start(_spec(f"{number}.0", workspace, *argv))
+        await running.wait()
+        sizes[number] = (await running.output(0, 100)).data
+
+    async def given_up() -> None:
+        with cancelled:
+            await launcher.start(_spec("9.0", workspace, "touch", "made", "x" * 100_000))
+
+    async with anyio.create_task_group() as group:
+        os.kill(pid, signal.SIGSTOP)
+        for number in range(6):
+            group.start_soon(one, number)
+        group.start_soon(given_up)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        cancelled.cancel()
+        await anyio.lowlevel.checkpoint()
+        os.kill(pid, signal.SIGCONT)
+    assert sizes == {number: f"{100_000 + number}\n".encode() for number in range(6)}
+    assert cancelled.cancelled_caught
+    assert not os.access(workspace / "made", os.F_OK)
+
+
+async def test_whoever_waits_to_be_sent_learns_that_the_launcher_is_lost(
+    process: LauncherProcess, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, Unconfined())
+    pid = process.connect().pid
+    failed: list[str] = []
+
+    async def one(number: int) -> None:
+        try:
+            running = await launcher.start(_spec(f"{number}.0", workspace, "true", "x" * 100_000))
+            await running.wait()
+        except LauncherError as error:
+            failed.append(str(error))
+
+    async with anyio.create_task_group() as group:
+        os.kill(pid, signal.SIGSTOP)
+        for number in range(6):
+            group.start_soon(one, number)
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        os.kill(pid, signal.SIGKILL)
+    assert len(failed) == 6
