@@ -23,6 +23,7 @@ from hames.core.ports import (
     Prepared,
     Subject,
     ToolResult,
+    Tools,
     ToolSpec,
 )
 from hames.core.profiles import ModelFacts, ModelProfile, Provider
@@ -177,7 +178,7 @@ class Rig:
         self.store = CountingStore(self.clock)
         self.model = ScriptedModel(script or answers)
         self.asked: Model = self.model
-        self.tools = BenchTools(tools or {})
+        self.tools: Tools = BenchTools(tools or {})
         self.policy = BenchPolicy(verdicts or {})
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()

@@ -62,6 +62,15 @@ class FileFact(msgspec.Struct, frozen=True, omit_defaults=True):
     did: Literal["read", "wrote"]
 
 
+class FileIntent(msgspec.Struct, frozen=True):
+    """What a call is about to make of one file: the SHA-256 of its content before (empty: there is no
+    file) and after."""
+
+    path: str
+    before: str
+    after: str
+
+
 class OutputFact(msgspec.Struct, frozen=True, omit_defaults=True):
     """The whole output of a call: its size, and where its bytes are kept.
 
@@ -282,11 +291,13 @@ class ApprovalAnswered(Event, frozen=True):
 
 
 class CallStarted(Event, frozen=True):
-    """Durable before the world is touched. `tree_before` is a manifest of the workspace."""
+    """Durable before the world is touched. `intents` are what a reconcilable call is about to make of
+    files, `tree_before` is a manifest of the workspace."""
 
     call: CallId
     attempt: int = 1
     key: str | None = None
+    intents: tuple[FileIntent, ...] = ()
     tree_before: BlobId | None = None
 
 

@@ -5,7 +5,7 @@ name in `hames.testing`, and named only in `assembly/build.py`.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,6 +16,7 @@ from hames.core.events import (
     Effect,
     Entry,
     FileFact,
+    FileIntent,
     JobFinished,
     JobStarted,
     Outcome,
@@ -85,8 +86,16 @@ class Store(Protocol):
     head; it returns the new claim and the entries. `StoreFull` leaves everything as it was.
     """
 
-    async def claim(self, session: SessionId) -> Claim:
-        """Own the session from now on; a session that does not exist starts with head 0."""
+    async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:
+        """Own the session from now on; a session that does not exist starts with head 0.
+
+        Raises `SessionBusy` when a living process owns it. With `take_over` that one is replaced: its
+        next append is refused, and nothing of it is written.
+        """
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Let others own the session. The claim is void; one that is not the newest changes nothing."""
         ...
 
     async def append(
@@ -100,6 +109,10 @@ class Store(Protocol):
         `DamagedLog` (a row that does not fit the hash chain).
         """
         ...
+
+
+class SessionList(Protocol):
+    """What is on the log."""
 
     async def sessions(self) -> Sequence[SessionRow]:
         """All sessions, the most recently changed first."""
@@ -502,6 +515,31 @@ class Action(Protocol):
     async def run(self, context: CallContext) -> ToolResult:
         """Do it. An expected failure is a result or a `Problem`; cancellation must leave nothing
         running."""
+        ...
+
+
+class Settled(msgspec.Struct, frozen=True):
+    """What the world says of a call that was started and has no end on the log.
+
+    `done`: it has had its whole effect, and `result` is what the model is told. `undone`: the world is as
+    it was before. `unknown`: neither; `words` say what was found.
+    """
+
+    state: Literal["done", "undone", "unknown"]
+    result: ToolResult | None = None
+    words: str = ""
+
+
+@runtime_checkable
+class Reconcilable(Action, Protocol):
+    """An action whose effect can be looked up in the world afterwards."""
+
+    async def plan(self, context: CallContext) -> tuple[FileIntent, ...]:
+        """What it is about to do, on the log before it is done. Changes nothing. Raises `Problem`."""
+        ...
+
+    async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
+        """Read the world. Changes nothing."""
         ...
 
 

@@ -7,11 +7,11 @@ import msgspec
 
 from hames.context.view import OpenCall
 from hames.core.errors import ArgumentProblem, LauncherError, Problem, SandboxError, StoreError
-from hames.core.events import CallFinished, CallJudged, CallStarted, ModelReplied, Outcome
+from hames.core.events import CallFinished, CallJudged, CallStarted, FileIntent, ModelReplied, Outcome
 from hames.core.ids import CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
 from hames.core.messages import Call, Text
-from hames.core.ports import CallContext, Judgement, Prepared, Subject, ToolResult
+from hames.core.ports import Action, CallContext, Judgement, Prepared, Reconcilable, Subject, ToolResult
 from hames.loop.approve import NOBODY, approve
 from hames.loop.kit import Kit
 from hames.loop.record import finished, intended, problem, unrun
@@ -74,6 +74,12 @@ def judge_again(kit: Kit, was: OpenCall) -> Plan:
     return msgspec.structs.replace(plan, attempt=attempt)
 
 
+def prepared_action(kit: Kit, call: Call) -> Action | None:
+    """The action behind a call, None when it cannot be read (any more)."""
+    prepared = _prepare(kit, call)
+    return prepared.action if isinstance(prepared, Prepared) else None
+
+
 def _prepare(kit: Kit, call: Call) -> Prepared | CallFinished:
     try:
         return kit.tools.prepare(call.name, call.arguments)
@@ -103,12 +109,34 @@ async def carry_out(kit: Kit, plans: Sequence[Plan]) -> Acted:
             else:
                 kit.journal.stage(refusal.event)
                 unapproved.extend(refusal.unapproved)
+        runnable = [plan for plan in runnable if await _start(kit, plan)]
         if runnable:
-            await kit.journal.record(
-                *(CallStarted(call=plan.call.id, attempt=plan.attempt) for plan in runnable)
-            )
+            await kit.journal.record()
             await _run_group(kit, runnable)
     return Acted(tuple(unapproved))
+
+
+async def _start(kit: Kit, plan: Judged) -> bool:
+    """Stage that the call starts, with what it is about to do where that can be looked up afterwards.
+
+    A call that finds beforehand that it cannot be done is not started.
+    """
+    intents: tuple[FileIntent, ...] = ()
+    action = plan.prepared.action
+    if isinstance(action, Reconcilable):
+        try:
+            intents = await action.plan(context_of(kit, plan.call.id))
+        except Problem as error:
+            kit.journal.stage(unrun(plan.call.id, "failed", str(error)))
+            return False
+    kit.journal.stage(CallStarted(call=plan.call.id, attempt=plan.attempt, intents=intents))
+    return True
+
+
+def context_of(kit: Kit, call: CallId) -> CallContext:
+    """What a call may know of the session."""
+    view = kit.view
+    return CallContext(call=call, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs)
 
 
 def side_by_side(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
@@ -193,12 +221,8 @@ async def run_one(kit: Kit, plan: Judged) -> ToolResult:
 
     Raises `SandboxError` and `StoreError`: with those nothing can go on.
     """
-    view = kit.view
-    context = CallContext(
-        call=plan.call.id, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs
-    )
     try:
-        return await plan.prepared.action.run(context)
+        return await plan.prepared.action.run(context_of(kit, plan.call.id))
     except Problem as error:
         return _told("failed", str(error))
     except LauncherError as error:

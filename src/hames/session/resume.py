@@ -4,56 +4,77 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from hames.context.assemble import body_blobs
-from hames.context.view import OpenCall, View
+from hames.context.view import OpenCall
 from hames.core.events import CallFinished, CallLost, Entry, RequestSent
 from hames.core.ids import BlobId
-from hames.loop.act import Plan, carry_out, judge_again
+from hames.core.ports import Reconcilable
+from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
 from hames.loop.kit import Kit
-from hames.loop.record import lost, unrun
+from hames.loop.record import finished, lost, unrun
 
 INTERRUPTED = "[not run: hames was stopped before it started]"
+UNFINISHED = "[not finished: hames was stopped while this ran; it can be made again without harm]"
 AFTER_LOSS = "[not run: the outcome of an earlier call of the same reply is not known]"
 
 
 async def go_on(kit: Kit) -> None:
     """Give every open call an end, running what may be run: nothing with an effect runs twice.
 
-    A call that was not started is run now. One that was, and changes nothing, is run again. Any other is
-    lost, and what stood after it is not run: the model decides with what it is told.
+    A call that was not started is run now. One that was is looked up in the world where that is possible,
+    run again where that changes nothing, and else lost; what stood after a lost one is not run: the model
+    decides with what it is told.
     """
     plans: list[Plan] = []
     any_lost = False
     for was in tuple(kit.view.open_calls.values()):
-        if was.started is not None and not _repeatable(was):
-            any_lost = True
-            kit.journal.stage(describe_lost(was, int(kit.clock.now() * 1000)))
-        elif any_lost:
+        if was.started is not None:
+            end = await settle(kit, was)
+            if end is not None:
+                any_lost = any_lost or isinstance(end, CallLost)
+                kit.journal.stage(end)
+                continue
+        if any_lost:
             plans.append(unrun(was.call.id, "not_run", AFTER_LOSS))
         else:
             plans.append(judge_again(kit, was))
     await carry_out(kit, plans)
 
 
-def give_up(view: View, now_ms: int) -> list[CallFinished | CallLost]:
-    """Ends for the open calls of a turn that the user has gone on from: nothing more is run."""
-    return [
-        unrun(was.call.id, "not_run", INTERRUPTED) if was.started is None else describe_lost(was, now_ms)
-        for was in view.open_calls.values()
-    ]
+async def give_up(kit: Kit) -> None:
+    """Stage ends for the open calls of a turn that the user has gone on from: nothing more is run."""
+    for was in tuple(kit.view.open_calls.values()):
+        end = await settle(kit, was) if was.started is not None else None
+        words = INTERRUPTED if was.started is None else UNFINISHED
+        kit.journal.stage(end or unrun(was.call.id, "not_run", words))
 
 
-def _repeatable(was: OpenCall) -> bool:
-    return was.intended is not None and was.intended.effect in ("pure", "idempotent")
+async def settle(kit: Kit, was: OpenCall) -> CallFinished | CallLost | None:
+    """The end of a call that was started, or None when it has had no effect and may be run again."""
+    assert was.started is not None
+    now_ms = int(kit.clock.now() * 1000)
+    effect = was.intended.effect if was.intended is not None else "effectful"
+    if effect in ("pure", "idempotent"):
+        return None
+    action = prepared_action(kit, was.call)
+    if not was.started.intents or not isinstance(action, Reconcilable):
+        return describe_lost(was, now_ms)
+    settled = await action.reconcile(context_of(kit, was.call.id), was.started.intents)
+    if settled.state == "undone":
+        return None
+    if settled.state == "done" and settled.result is not None:
+        return finished(was.call.id, settled.result, 0)
+    return describe_lost(was, now_ms, settled.words)
 
 
-def describe_lost(was: OpenCall, now_ms: int) -> CallLost:
-    """What is known of a call whose outcome is not."""
+def describe_lost(was: OpenCall, now_ms: int, found: str = "") -> CallLost:
+    """What is known of a call whose outcome is not. `found` is what a look at the world has told."""
     begun = datetime.fromtimestamp(was.started_ms / 1000, UTC).strftime("%H:%M:%S UTC")
     before_s = max(0, now_ms - was.started_ms) // 1000
     words = (
         f"[outcome not known: hames was stopped while this call was running. It started at {begun}, "
         f"{before_s} s ago; what it ran was stopped with it.]",
         f"The call: {was.call.name} {was.call.arguments}",
+        *((found,) if found else ()),
         "It may have done all, some or none of its work. Look at the world before you decide to repeat it.",
     )
     return lost(was.call.id, words, "the process that ran it was stopped")

@@ -40,7 +40,7 @@ class Session:
         """
         kit, view = self._kit, self.view
         if view.turn_open:
-            kit.journal.stage(*give_up(view, int(kit.clock.now() * 1000)))
+            await give_up(kit)
             kit.journal.stage(
                 TurnEnded(turn=view.turn, ending="cancelled", reason=INTERRUPTED, code="interrupted")
             )

@@ -3,7 +3,8 @@
 import msgspec
 
 from hames.core.errors import ArgumentProblem, FileProblem, Problem
-from hames.core.events import Effect, FileFact
+from hames.core.events import Effect, FileFact, FileIntent
+from hames.core.ids import blob_id
 from hames.core.limits import EDIT_BYTES
 from hames.core.messages import Text
 from hames.core.ports import (
@@ -11,6 +12,7 @@ from hames.core.ports import (
     Files,
     ReadQuery,
     ReadResult,
+    Settled,
     Subject,
     ToolResult,
     ToolSpec,
@@ -20,6 +22,7 @@ from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.matching import Match, Place, find
 from hames.tools.near import diff, near_misses
 from hames.tools.paths import absolute, shown, touched
+from hames.tools.settle import settle_file
 from hames.tools.write import refuse_output
 
 _NAMED_PLACES = 8
@@ -60,6 +63,15 @@ class Edit:
         return EditAction(read, self._files)
 
 
+class _Change(msgspec.Struct, frozen=True):
+    """A change that was found: the hash of the content before, the content after, and what is told."""
+
+    path: str
+    before: str
+    data: bytes
+    said: str
+
+
 class EditAction:
     """One `edit`."""
 
@@ -68,11 +80,27 @@ class EditAction:
     def __init__(self, arguments: EditArguments, files: Files) -> None:
         self._arguments = arguments
         self._files = files
+        self._change: _Change | None = None
 
     def subject(self, cwd: str) -> Subject:
         return Subject("edit", writes=touched(absolute(self._arguments.file_path, cwd)))
 
+    async def plan(self, context: CallContext) -> tuple[FileIntent, ...]:
+        change = self._change = await self._find(context)
+        return (FileIntent(change.path, change.before, blob_id(change.data)),)
+
+    async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
+        return await settle_file(self._files, intents[0], context.cwd)
+
     async def run(self, context: CallContext) -> ToolResult:
+        change = self._change or await self._find(context)
+        try:
+            fact = await self._files.write(WriteOrder(change.path, change.data, change.before))
+        except FileProblem as problem:
+            raise (_stale(change.path) if problem.trouble == "changed" else problem) from None
+        return ToolResult("ok", (Text(change.said),), files=(FileFact(change.path, fact.sha256, "wrote"),))
+
+    async def _find(self, context: CallContext) -> _Change:
         refuse_output(self._arguments.file_path)
         path = absolute(self._arguments.file_path, context.cwd)
         result = await self._content(path, context.seen.get(path))
@@ -83,12 +111,7 @@ class EditAction:
         if changed == text:
             raise Problem("the file has new_string at that place already: nothing was changed")
         data = changed.encode("utf-8", "surrogateescape")
-        try:
-            fact = await self._files.write(WriteOrder(path, data, result.sha256))
-        except FileProblem as problem:
-            raise (_stale(path) if problem.trouble == "changed" else problem) from None
-        said = _said(shown(path, context.cwd), text, match)
-        return ToolResult("ok", (Text(said),), files=(FileFact(path, fact.sha256, "wrote"),))
+        return _Change(path, result.sha256, data, _said(shown(path, context.cwd), text, match))
 
     async def _content(self, path: str, seen: str | None) -> ReadResult:
         result = await self._files.read(ReadQuery(path, max_bytes=EDIT_BYTES))

@@ -3,12 +3,23 @@
 import msgspec
 
 from hames.core.errors import FileProblem, Problem
-from hames.core.events import Effect, FileFact
+from hames.core.events import Effect, FileFact, FileIntent
+from hames.core.ids import blob_id
 from hames.core.limits import EDIT_BYTES
 from hames.core.messages import Text
-from hames.core.ports import CallContext, Files, ReadQuery, Subject, ToolResult, ToolSpec, WriteOrder
+from hames.core.ports import (
+    CallContext,
+    Files,
+    ReadQuery,
+    Settled,
+    Subject,
+    ToolResult,
+    ToolSpec,
+    WriteOrder,
+)
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.paths import absolute, output_of, shown, touched
+from hames.tools.settle import settle_file
 
 
 class WriteArguments(msgspec.Struct, frozen=True):
@@ -51,12 +62,23 @@ class WriteAction:
     def subject(self, cwd: str) -> Subject:
         return Subject("write", writes=touched(absolute(self._arguments.file_path, cwd)))
 
-    async def run(self, context: CallContext) -> ToolResult:
+    async def plan(self, context: CallContext) -> tuple[FileIntent, ...]:
+        path, data = self._intended(context)
+        return (FileIntent(path, context.seen.get(path, ""), blob_id(data)),)
+
+    async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
+        return await settle_file(self._files, intents[0], context.cwd)
+
+    def _intended(self, context: CallContext) -> tuple[str, bytes]:
         refuse_output(self._arguments.file_path)
         path = absolute(self._arguments.file_path, context.cwd)
         data = self._arguments.content.encode()
         if len(data) > EDIT_BYTES:
             raise Problem(f"the content is {len(data):,} bytes; at most {EDIT_BYTES:,} can be written")
+        return path, data
+
+    async def run(self, context: CallContext) -> ToolResult:
+        path, data = self._intended(context)
         expect = context.seen.get(path, "")
         try:
             fact = await self._files.write(WriteOrder(path, data, expect))
