@@ -2,7 +2,8 @@
 
 `loop DIR` appends for ever and prints the head after each append. `fill DIR` appends until the disk is
 full, makes room, goes on, and prints what it met as JSON. `few DIR NAME` makes twenty appends to the
-session NAME. `open DIR` only opens, and prints what it is told when that fails.
+session NAME. `step DIR` makes an append for each line of standard input. `open DIR` only opens, and prints
+what it is told when that fails.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import anyio
 
-from hames.core.errors import StoreError, StoreFull
+from hames.core.errors import Fenced, StoreError, StoreFull
 from hames.core.events import AnyEvent, TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
@@ -114,6 +115,21 @@ async def _few(directory: str, name: str) -> None:
             claim, _ = await store.append(claim, _step(turn))
 
 
+async def _stepwise(directory: str) -> None:
+    async with await open_sqlite(directory, VirtualClock()) as store:
+        claim = await store.claim(SESSION)
+        print("ready", flush=True)
+        for number, _ in enumerate(sys.stdin, 1):
+            try:
+                claim, _ = await store.append(
+                    claim, [TurnStarted(number)], (b"of the old owner %d" % number,)
+                )
+            except Fenced as error:
+                print(error, flush=True)
+            else:
+                print(claim.head, flush=True)
+
+
 async def _open(directory: str) -> None:
     try:
         async with await open_sqlite(directory, VirtualClock()):
@@ -133,6 +149,8 @@ def main() -> None:
             anyio.run(_fill, directory)
         case "few":
             anyio.run(_few, directory, more[0])
+        case "step":
+            anyio.run(_stepwise, directory)
         case _:
             anyio.run(_open, directory)
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import re
 import time
+from collections.abc import Iterator
 
 import msgspec
 
@@ -12,49 +13,74 @@ from hames.core.ids import SessionId
 from hames.stores.database import make_directory
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SUFFIX = ".lock"
 
 
-class _Holder(msgspec.Struct, frozen=True):
-    """What a lock file says of its owner."""
+class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a lock file says of its owner.
+
+    `born` (clock ticks since the machine's start) tells its process from a later one with the same
+    number; 0 when it is not known.
+    """
 
     pid: int
     since_ms: int
+    born: int = 0
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """A lock that a living process holds. `since` is when, by the clock of the file system."""
+
+    session: SessionId
+    since: float
 
 
 class SessionLocks:
-    """The sessions that this process owns. Taking and leaving block briefly: do so in a thread."""
+    """The sessions that this process owns. Everything here blocks briefly: call it in a thread.
+
+    Call it inside a transaction of the store, so that no two processes do so at the same time: a lock that
+    is taken over changes its file.
+    """
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
         self._held: dict[SessionId, int] = {}
 
-    def take(self, session: SessionId, now_ms: int) -> bool:
-        """Own `session`; False when it is ours already. Raises `SessionBusy`, `StoreError`, `OSError`."""
-        if session in self._held:
-            return False
+    def take(self, session: SessionId, now_ms: int, *, take_over: bool = False) -> bool:
+        """Own `session`; False when it is ours already. Raises `SessionBusy`, `StoreError`, `OSError`.
+
+        With `take_over` an owner that lives is replaced. It is not told: its next append is refused.
+        """
+        path = self._path(session)
+        mine = self._held.get(session)
+        if mine is not None:
+            if _is_at(path, mine):
+                return False
+            # It was taken over from us meanwhile.
+            os.close(self._held.pop(session))
         if _SAFE.fullmatch(session) is None:
             raise StoreError(
                 f"{session!r} cannot be a session's id: use at most 128 letters, digits, '-', '_' and '.'"
             )
         make_directory(self._directory)
-        file = _locked(path := self._path(session), session)
+        holder = Holder(os.getpid(), now_ms, born(os.getpid()))
         try:
-            os.ftruncate(file, 0)
-            os.pwrite(file, msgspec.json.encode(_Holder(os.getpid(), now_ms)), 0)
-        except BaseException:
-            os.unlink(path)
-            os.close(file)
-            raise
-        self._held[session] = file
+            self._held[session] = _write(_locked(path, session), path, holder)
+        except SessionBusy:
+            if not take_over:
+                raise
+            self._held[session] = _replaced(path, holder)
         return True
 
     def leave(self, session: SessionId) -> None:
-        """Let others own `session`."""
-        file = self._held.pop(session)
+        """Let others own `session`. A lock that was taken over stays as it is."""
+        file = self._held.pop(session, None)
+        if file is None:
+            return
+        path = self._path(session)
         try:
-            os.unlink(self._path(session))
-        except FileNotFoundError:
-            pass
+            if _is_at(path, file):
+                os.unlink(path)
         finally:
             os.close(file)
 
@@ -63,8 +89,41 @@ class SessionLocks:
         for session in tuple(self._held):
             self.leave(session)
 
+    def holds(self, session: SessionId) -> bool:
+        """Whether this process owns `session`, and nobody has taken it over."""
+        file = self._held.get(session)
+        return file is not None and _is_at(self._path(session), file)
+
+    def living(self) -> list[Taken]:
+        """The sessions that a process owns, this one included. Lock files of dead ones are removed."""
+        found: list[Taken] = []
+        for name, path in self._files():
+            session = SessionId(name.removesuffix(_SUFFIX))
+            if session in self._held or not _removed_if_free(path):
+                found.append(Taken(session, os.stat(path).st_mtime))
+        return found
+
+    def _files(self) -> Iterator[tuple[str, str]]:
+        try:
+            names = os.listdir(self._directory)
+        except FileNotFoundError:
+            return
+        for name in sorted(names):
+            if name.endswith(_SUFFIX):
+                yield name, os.path.join(self._directory, name)
+
     def _path(self, session: SessionId) -> str:
-        return os.path.join(self._directory, f"{session}.lock")
+        return os.path.join(self._directory, f"{session}{_SUFFIX}")
+
+
+def born(pid: int) -> int:
+    """When process `pid` was started, in clock ticks since the machine's start; 0 when it is not known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return 0
+    return int(words[19]) if len(words) > 19 else 0
 
 
 def _locked(path: str, session: SessionId) -> int:
@@ -85,6 +144,44 @@ def _locked(path: str, session: SessionId) -> int:
         os.close(file)
 
 
+def _write(file: int, path: str, holder: Holder) -> int:
+    try:
+        os.ftruncate(file, 0)
+        os.pwrite(file, msgspec.json.encode(holder), 0)
+    except BaseException:
+        os.unlink(path)
+        os.close(file)
+        raise
+    return file
+
+
+def _replaced(path: str, holder: Holder) -> int:
+    # The old owner keeps its lock, on a file that has no name any more.
+    fresh = f"{path}.{os.getpid()}"
+    file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.pwrite(file, msgspec.json.encode(holder), 0)
+        os.rename(fresh, path)
+    except BaseException:
+        os.unlink(fresh)
+        os.close(file)
+        raise
+    return file
+
+
+def _removed_if_free(path: str) -> bool:
+    file = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(file)
+    return True
+
+
 def _is_at(path: str, file: int) -> bool:
     try:
         named = os.stat(path)
@@ -95,7 +192,7 @@ def _is_at(path: str, file: int) -> bool:
 
 def _busy(session: SessionId, written: bytes) -> SessionBusy:
     try:
-        holder = msgspec.json.decode(written, type=_Holder)
+        holder = msgspec.json.decode(written, type=Holder)
     except msgspec.DecodeError:
         # Its owner has only just taken it.
         return SessionBusy(f"session {session} is in use by another process: wait until it ends")

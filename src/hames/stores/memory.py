@@ -24,19 +24,25 @@ class _Session:
 
 
 class MemoryStore:
-    """Implements `Store` and `Blobs`. Nothing is durable."""
+    """Implements `Store`, `SessionList` and `Blobs`. Nothing is durable."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._sessions: dict[SessionId, _Session] = {}
         self._blobs: dict[BlobId, bytes] = {}
 
-    async def claim(self, session: SessionId) -> Claim:
+    async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:
+        del take_over  # In one process there is nobody to wait for: the newest claim holds.
         kept = self._sessions.get(session)
         if kept is None:
             kept = self._sessions[session] = _Session(session, self._now_ms())
         kept.epoch += 1
         return Claim(session, kept.epoch, len(kept.rows))
+
+    async def release(self, claim: Claim) -> None:
+        kept = self._sessions.get(claim.session)
+        if kept is not None and kept.epoch == claim.epoch:
+            kept.epoch += 1
 
     async def append(
         self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()

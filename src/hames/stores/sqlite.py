@@ -6,6 +6,7 @@ blobs/      payloads over `INLINE_BYTES`
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from sqlite3 import Connection
 from types import TracebackType
 from typing import Self, TypeVar, TypeVarTuple
@@ -14,7 +15,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from hames.core.errors import DamagedLog, SessionMissing
+from hames.core.errors import DamagedLog, SessionMissing, StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
@@ -34,6 +35,7 @@ VALUES (?, 1, 0, ?, ?, ?, 0, '', '', 'open')
 ON CONFLICT (id) DO UPDATE SET epoch = session.epoch + 1
 RETURNING epoch, head
 """
+_RELEASE = "UPDATE session SET epoch = epoch + 1 WHERE id = ? AND epoch = ?"
 _TIP = "SELECT head_hash FROM session WHERE id = ? AND epoch = ? AND head = ?"
 _OWNER = "SELECT epoch, head FROM session WHERE id = ?"
 _ADD_EVENT = """
@@ -81,7 +83,10 @@ async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -
 
 
 class SqliteStore:
-    """Implements `Store` and `Blobs`. Made by `open_sqlite`; to be closed, or used in `async with`."""
+    """Implements `Store`, `SessionList` and `Blobs`.
+
+    Made by `open_sqlite`; to be closed, or used in `async with`.
+    """
 
     def __init__(self, directory: str, clock: Clock, busy_s: float) -> None:
         self._directory = directory
@@ -91,6 +96,7 @@ class SqliteStore:
         self._locks = SessionLocks(os.path.join(directory, "locks"))
         # Blobs that were taken and have no row yet: they go with the next append.
         self._staged: dict[BlobId, _Piece] = {}
+        self._owned: dict[SessionId, int] = {}
 
     async def open(self) -> None:
         """Connect. Called once, by `open_sqlite`."""
@@ -111,18 +117,24 @@ class SqliteStore:
                 if self._staged:
                     await self._write(_nothing)
             finally:
-                try:
-                    await self._group.close()
-                finally:
-                    self._locks.leave_all()
+                await self._leave_all()
 
-    async def claim(self, session: SessionId) -> Claim:
+    async def _leave_all(self) -> None:
+        try:
+            if self._owned:
+                with suppress(StoreError):
+                    await self._group.write(lambda _: self._locks.leave_all())
+            await self._group.close()
+        finally:
+            self._locks.leave_all()
+
+    async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:
         now_ms = self._now_ms()
         taken: list[bool] = []
 
         def work(connection: Connection) -> Claim:
             try:
-                taken.append(self._locks.take(session, now_ms))
+                taken.append(self._locks.take(session, now_ms, take_over=take_over))
             except OSError as error:
                 raise file_error(error, self._directory) from error
             values = (session, rows.GENESIS, now_ms, now_ms)
@@ -130,11 +142,24 @@ class SqliteStore:
             return Claim(session, epoch, head)
 
         try:
-            return await self._group.write(work)
+            claim = await self._group.write(work)
         except BaseException:
             if any(taken):
                 self._locks.leave(session)
             raise
+        self._owned[session] = claim.epoch
+        return claim
+
+    async def release(self, claim: Claim) -> None:
+        if self._owned.get(claim.session) != claim.epoch:
+            return
+
+        def work(connection: Connection) -> None:
+            connection.execute(_RELEASE, (claim.session, claim.epoch))
+            self._locks.leave(claim.session)
+
+        del self._owned[claim.session]
+        await self._write(work)
 
     async def append(
         self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()

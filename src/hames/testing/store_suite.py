@@ -16,7 +16,7 @@ from hames.core.events import AnyEvent, Entry, SessionOpened, TurnEnded, TurnSta
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES, LOG_FORMAT
 from hames.core.messages import Text
-from hames.core.ports import Blobs, Claim, Store
+from hames.core.ports import Blobs, Claim, SessionList, Store
 from hames.testing.clock import VirtualClock
 from hames.testing.samples import BARE, BLOBS, SAMPLES
 
@@ -25,8 +25,8 @@ TWO = SessionId("01two")
 BIG = bytes(range(256)) * (INLINE_BYTES // 256) + b"one over"
 
 
-class FullStore(Store, Blobs, Protocol):
-    """A store with its blobs."""
+class FullStore(Store, SessionList, Blobs, Protocol):
+    """A store with its list and its blobs."""
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ async def an_owner_that_was_replaced_writes_nothing(bench: Bench) -> None:
         assert "taken over" in await _refusal(store, old, [TurnStarted(9)], (b"unwanted", BIG))
         new, entries = await store.append(new, [TurnStarted(2)])
         assert [entry.epoch for entry in entries] == [2]
-        assert _turns(await store.read(ONE)) == [1, 2]
+        assert turns(await store.read(ONE)) == [1, 2]
         for unwanted in (b"unwanted", BIG):
             await _missing(store, blob_id(unwanted))
 
@@ -87,7 +87,48 @@ async def a_claim_is_good_for_one_append(bench: Bench) -> None:
         await _refusal(store, Claim(ONE, claim.epoch, 7), [TurnStarted(9)])
         await _refusal(store, Claim(TWO, 1, 0), [TurnStarted(9)])
         await store.append(later, [TurnStarted(2)])
-        assert _turns(await store.read(ONE)) == [1, 2]
+        assert turns(await store.read(ONE)) == [1, 2]
+
+
+async def a_released_claim_is_void_and_the_session_is_free(bench: Bench) -> None:
+    async with bench.open() as store:
+        claim = await store.claim(ONE)
+        claim, _ = await store.append(claim, [TurnStarted(1)])
+        await store.release(claim)
+        await _refusal(store, claim, [TurnStarted(9)])
+        async with bench.open() as other:
+            theirs = await other.claim(ONE)
+            assert theirs.epoch > claim.epoch
+            await other.append(theirs, [TurnStarted(2)])
+            await other.release(theirs)
+        assert turns(await store.read(ONE)) == [1, 2]
+        assert (await store.claim(ONE)).head == 2
+
+
+async def only_the_newest_claim_can_be_released(bench: Bench) -> None:
+    async with bench.open() as store:
+        old = await store.claim(ONE)
+        new = await store.claim(ONE)
+        await store.release(old)
+        new, _ = await store.append(new, [TurnStarted(1)])
+        await store.release(new)
+        await store.release(new)
+        await store.release(Claim(TWO, 1, 0))
+        assert (await store.claim(ONE)).head == 1
+
+
+async def a_session_can_be_taken_over_from_an_owner_that_lives(bench: Bench) -> None:
+    async with bench.open() as store, bench.open() as other:
+        old = await store.claim(ONE)
+        old, _ = await store.append(old, [TurnStarted(1)])
+        new = await other.claim(ONE, take_over=True)
+        assert new == Claim(ONE, old.epoch + 1, 1)
+        assert "taken over" in await _refusal(store, old, [TurnStarted(9)], (b"unwanted",))
+        await store.release(old)
+        new, _ = await other.append(new, [TurnStarted(2)])
+        assert turns(await store.read(ONE)) == [1, 2]
+        fresh = await other.claim(TWO, take_over=True)
+        assert fresh == Claim(TWO, 1, 0)
 
 
 async def a_session_that_was_never_claimed_is_missing(bench: Bench) -> None:
@@ -124,7 +165,7 @@ async def many_sessions_append_side_by_side(bench: Bench) -> None:
             for name in names:
                 tasks.start_soon(fill, store, name)
         for name in names:
-            assert _turns(await store.read(name)) == [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]
+            assert turns(await store.read(name)) == [1, -1, 2, -2, 3, -3, 4, -4, 5, -5]
         assert len(await store.sessions()) == len(names)
 
 
@@ -166,7 +207,7 @@ async def of_two_appends_with_one_claim_one_is_refused(bench: Bench) -> None:
             for turn in (1, 2):
                 tasks.start_soon(one, store, claim, turn)
         assert len(refused) == 1
-        assert _turns(await store.read(ONE)) == [3 - refused[0]]
+        assert turns(await store.read(ONE)) == [3 - refused[0]]
 
 
 async def an_append_that_is_cancelled_is_whole_and_reported(bench: Bench) -> None:
@@ -176,7 +217,7 @@ async def an_append_that_is_cancelled_is_whole_and_reported(bench: Bench) -> Non
             scope.cancel()
             claim, _ = await store.append(claim, [TurnStarted(1)], (b"with it",))
         claim, _ = await store.append(claim, [TurnStarted(2)])
-        assert _turns(await store.read(ONE)) == [1, 2]
+        assert turns(await store.read(ONE)) == [1, 2]
         assert await store.get(blob_id(b"with it")) == b"with it"
 
 
@@ -186,7 +227,7 @@ async def text_that_is_not_unicode_is_refused_in_words(bench: Bench) -> None:
         half = UserSpoke((Text("a\udc80b"),))
         assert "UserSpoke" in await _said(StoreError, store.append(claim, [TurnStarted(1), half]))
         await store.append(claim, [TurnStarted(2)])
-        assert _turns(await store.read(ONE)) == [2]
+        assert turns(await store.read(ONE)) == [2]
 
 
 async def blobs_come_with_the_events_that_name_them(bench: Bench) -> None:
@@ -293,6 +334,9 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
     a_claim_raises_the_epoch_and_carries_the_head,
     an_owner_that_was_replaced_writes_nothing,
     a_claim_is_good_for_one_append,
+    a_released_claim_is_void_and_the_session_is_free,
+    only_the_newest_claim_can_be_released,
+    a_session_can_be_taken_over_from_an_owner_that_lives,
     a_session_that_was_never_claimed_is_missing,
     a_claimed_session_is_empty_and_not_listed,
     reading_begins_after_the_entry_that_is_named,
@@ -315,7 +359,8 @@ def _bytes(event: AnyEvent | None) -> bytes:
     return msgspec.json.encode(event)
 
 
-def _turns(entries: Sequence[Entry]) -> list[int]:
+def turns(entries: Sequence[Entry]) -> list[int]:
+    """The numbers of the turns that were started, for checks of order."""
     return [entry.event.turn for entry in entries if isinstance(entry.event, TurnStarted)]
 
 
