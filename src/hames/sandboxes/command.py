@@ -19,6 +19,7 @@ _CHUNK = 64 * 1024
 _DRAIN_CHUNKS = 16
 _REASON_BYTES = 500
 _INIT_S = 0.2
+_LAST_S = 10.0
 _ROUND_S = 10.0
 
 
@@ -153,12 +154,13 @@ class Command:
             kill(self._pid, SIGKILL, group=True)
 
     def await_end(self) -> None:
-        """Block until it is over. Only for the very end of the launcher."""
+        """Block until it is over, or cannot be ended. Only for the very end of the launcher."""
         if self.state == "running":
             self._main_ended(0)
-        while self.state == "ending":
+        until = time.monotonic() + _LAST_S
+        while self.state == "ending" and time.monotonic() < until:
             if self._confined:
-                select.select([self._fds["init"]], [], [])
+                select.select([self._fds["init"]], [], [], _LAST_S)
                 self._init_ended()
             else:
                 time.sleep(0.001)
