@@ -9,6 +9,7 @@ count.
 """
 
 import argparse
+import itertools
 import json
 import os
 import platform
@@ -44,6 +45,11 @@ class Run:
     own_rss: int = 0
     sizes: list[int] = field(default_factory=list)
     stable: bool = True
+
+
+Runs = dict[tuple[str, str, int], list[Run]]
+CONTENDERS = ("floor", "hames")
+SANDBOXES = ("none", "bubblewrap")
 
 
 @contextmanager
@@ -114,7 +120,7 @@ def run(command: list[str], env: dict[str, str], record: Path, *, memory: bool =
     requests = [json.loads(line) for line in record.read_text().splitlines()]
     times = [request["wall"] for request in requests]
     seen.first_request_s = times[0] - begun
-    seen.gaps_s = [after - before for before, after in zip(times, times[1:], strict=False)]
+    seen.gaps_s = [after - before for before, after in itertools.pairwise(times)]
     seen.sizes = [request["size"] for request in requests]
     seen.stable = all(request["extends"] is not False for request in requests)
     return seen
@@ -179,65 +185,71 @@ def cpu_slope_ms(short: list[Run], long: list[Run], steps: int) -> float:
 
 
 def measure(rounds: int, lengths: list[int]) -> dict[str, object]:
-    runs: dict[tuple[str, str, int], list[Run]] = {}
+    runs = alternate(rounds, lengths)
+    middle = 300 if 300 in lengths else lengths[-1]
+    memory = {
+        who: max(contend(who, "bubblewrap", middle, memory=True).pss for _ in range(min(rounds, 3)))
+        for who in CONTENDERS
+    }
+    ours, floor = (runs[who, "bubblewrap", middle][0].sizes for who in ("hames", "floor"))
+    return {
+        "machine": machine(),
+        "rounds": rounds,
+        "step": [step_row(runs, sandbox, steps) for sandbox in SANDBOXES for steps in lengths],
+        "cpu_a_step": [
+            cpu_row(runs, sandbox, first, last)
+            for sandbox in SANDBOXES
+            for first, last in itertools.pairwise(lengths)
+        ],
+        "start": {who: starting(who, rounds) for who in CONTENDERS},
+        "memory_pss_mb": {who: round(pss / 1e6, 1) for who, pss in memory.items()},
+        "requests": {
+            "first_bytes": ours[0],
+            "floor_first_bytes": floor[0],
+            "bytes_a_step": round((ours[-1] - ours[0]) / (len(ours) - 1)),
+            "floor_bytes_a_step": round((floor[-1] - floor[0]) / (len(floor) - 1)),
+            "prefix_stable": all(r.stable for key, some in runs.items() if key[0] == "hames" for r in some),
+        },
+    }
+
+
+def alternate(rounds: int, lengths: list[int]) -> Runs:
+    """All runs, the contenders by turns; of the longest only half as many."""
+    runs: Runs = {}
     for turn in range(rounds):
         for steps in lengths:
             if steps > 300 and turn >= max(1, rounds // 2):
                 continue
-            for sandbox in ("none", "bubblewrap"):
-                for who in ("floor", "hames"):
+            for sandbox in SANDBOXES:
+                for who in CONTENDERS:
                     runs.setdefault((who, sandbox, steps), []).append(contend(who, sandbox, steps))
                     print(".", end="", file=sys.stderr, flush=True)
-    table: list[dict[str, object]] = []
-    middle = 300 if 300 in lengths else lengths[-1]
-    for sandbox in ("none", "bubblewrap"):
-        for steps in lengths:
-            floor, ours = runs["floor", sandbox, steps], runs["hames", sandbox, steps]
-            row = {
-                "sandbox": sandbox,
-                "steps": steps,
-                "floor_ms": round(median_ms(floor), 2),
-                "hames_ms": round(median_ms(ours), 2),
-                "ratio": round(median_ms(ours) / median_ms(floor), 2),
-            }
-            table.append(row)
-    cpu: list[dict[str, object]] = []
-    for sandbox in ("none", "bubblewrap"):
-        for first, last in zip(lengths, lengths[1:], strict=False):
-            both = [
-                cpu_slope_ms(runs[who, sandbox, first], runs[who, sandbox, last], last - first)
-                for who in ("floor", "hames")
-            ]
-            cpu.append(
-                {
-                    "sandbox": sandbox,
-                    "from": first,
-                    "to": last,
-                    "floor_cpu_ms": round(both[0], 3),
-                    "hames_cpu_ms": round(both[1], 3),
-                }
-            )
-    starts = {who: starting(who, rounds) for who in ("floor", "hames")}
-    memory = {
-        who: max(contend(who, "bubblewrap", middle, memory=True).pss for _ in range(min(rounds, 3)))
-        for who in ("floor", "hames")
-    }
-    sizes = runs["hames", "bubblewrap", middle][0].sizes
-    floor_sizes = runs["floor", "bubblewrap", middle][0].sizes
+    return runs
+
+
+def step_row(runs: Runs, sandbox: str, steps: int) -> dict[str, object]:
+    floor, ours = (median_ms(runs[who, sandbox, steps]) for who in ("floor", "hames"))
     return {
-        "machine": machine(),
-        "rounds": rounds,
-        "step": table,
-        "cpu_a_step": cpu,
-        "start": starts,
-        "memory_pss_mb": {who: round(pss / 1e6, 1) for who, pss in memory.items()},
-        "requests": {
-            "first_bytes": sizes[0],
-            "floor_first_bytes": floor_sizes[0],
-            "bytes_a_step": round((sizes[-1] - sizes[0]) / (len(sizes) - 1)),
-            "floor_bytes_a_step": round((floor_sizes[-1] - floor_sizes[0]) / (len(floor_sizes) - 1)),
-            "prefix_stable": all(r.stable for key, some in runs.items() if key[0] == "hames" for r in some),
-        },
+        "sandbox": sandbox,
+        "steps": steps,
+        "floor_ms": round(floor, 2),
+        "hames_ms": round(ours, 2),
+        "ratio": round(ours / floor, 2),
+    }
+
+
+def cpu_row(runs: Runs, sandbox: str, first: int, last: int) -> dict[str, object]:
+    """CPU of one step, between runs of two lengths."""
+    floor, ours = (
+        cpu_slope_ms(runs[who, sandbox, first], runs[who, sandbox, last], last - first)
+        for who in ("floor", "hames")
+    )
+    return {
+        "sandbox": sandbox,
+        "from": first,
+        "to": last,
+        "floor_cpu_ms": round(floor, 3),
+        "hames_cpu_ms": round(ours, 3),
     }
 
 

@@ -14,6 +14,7 @@ from hames.core.events import (
     CommandFact,
     ContextShrunk,
     FileFact,
+    FileIntent,
     FilesRestored,
     JobFinished,
     JobStarted,
@@ -23,6 +24,7 @@ from hames.core.events import (
     ModelFailed,
     ModelReplied,
     OutputFact,
+    Repaired,
     RequestSent,
     ScheduleSet,
     SessionClosed,
@@ -89,7 +91,7 @@ SAMPLES: tuple[AnyEvent, ...] = (
     CallJudged(CALL, "allow_in_sandbox", "default", "inside the workspace"),
     ApprovalAsked(CALL, '{"tool":"bash"}'),
     ApprovalAnswered(CALL, True, "terminal", "go on"),
-    CallStarted(CALL, 2, "key-1", _EMPTY),
+    CallStarted(CALL, 2, "key-1", (FileIntent("/w/a b.py", "", _HEAD),), _EMPTY),
     CallFinished(
         CALL,
         "failed",
@@ -111,6 +113,7 @@ SAMPLES: tuple[AnyEvent, ...] = (
     ChildReported(_CHILD, "blocked", _PARTS),
     ScheduleSet(1_750_000_000_000, "0 6 * * *", "morning"),
     Labelled(3, "wrong_path", "rule", "no such file", 4),
+    Repaired(4, 5, "does not match its hash", _HEAD, _EMPTY, (_SYSTEM, _TOOLS)),
     SessionClosed("deleted by its owner"),
 )
 """Each member of `AnyEvent` once."""
