@@ -123,7 +123,7 @@ async def _start(kit: Kit, plan: Judged) -> bool:
     """
     intents: tuple[FileIntent, ...] = ()
     action = plan.prepared.action
-    if isinstance(action, Reconcilable):
+    if action.effect == "reconcilable" and isinstance(action, Reconcilable):
         try:
             intents = await action.plan(context_of(kit, plan.call.id))
         except Problem as error:
