@@ -61,11 +61,15 @@ def _versions() -> Finding:
 
 def _state(settings: Settings) -> Finding:
     place = settings.directories.state
-    parent = place
-    while not os.path.exists(parent):
-        parent = os.path.dirname(parent)
-    writable = os.access(parent, os.W_OK)
-    return Finding("state", writable, place, "make it writable, or set XDG_STATE_HOME", code=ExitCode.FAILED)
+    fix = "make it writable, or set XDG_STATE_HOME"
+    probe = os.path.join(place, f".doctor-{os.getpid()}")
+    try:
+        os.makedirs(place, mode=0o700, exist_ok=True)
+        os.close(os.open(probe, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.unlink(probe)
+    except OSError as error:
+        return Finding("state", False, f"{place}: {error.strerror}", fix, code=ExitCode.FAILED)
+    return Finding("state", True, place)
 
 
 def _disk(settings: Settings) -> Finding:
