@@ -1,6 +1,7 @@
 import os
 import signal
 from pathlib import Path
+from subprocess import DEVNULL, Popen
 
 import anyio
 import anyio.to_thread
@@ -311,3 +312,18 @@ async def test_a_file_may_be_standard_input_of_a_conversation(outside: Outside, 
                 [*HAMES, *outside.to(model)], stdin=file, env=outside.env, cwd=outside.workspace
             )
     assert b"Hello." in ran.stdout
+
+
+async def peak_kb(outside: Outside, command: str) -> int:
+    """The most memory that a run with this command took, in kB."""
+    async with outside.scripted(calls(bash(command)), {"text": "done"}, watch=False) as model:
+        words = [*HAMES, "-p", "go", *outside.to(model)]
+        process = Popen(words, env=outside.env, cwd=outside.workspace, stdin=DEVNULL, stdout=DEVNULL)
+        _, status, used = await anyio.to_thread.run_sync(os.wait4, process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_maxrss
+
+
+async def test_ten_megabytes_of_output_are_never_held_whole(outside: Outside) -> None:
+    assert await peak_kb(outside, "seq 1 1400000") - await peak_kb(outside, "echo 1") < 20_000
