@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL, Popen
 
@@ -314,15 +315,19 @@ async def test_a_file_may_be_standard_input_of_a_conversation(outside: Outside, 
     assert b"Hello." in ran.stdout
 
 
-async def peak_kb(outside: Outside, command: str) -> int:
-    """The most memory that a run with this command took, in kB."""
-    async with outside.scripted(calls(bash(command)), {"text": "done"}, watch=False) as model:
-        words = [*HAMES, "-p", "go", *outside.to(model)]
-        process = Popen(words, env=outside.env, cwd=outside.workspace, stdin=DEVNULL, stdout=DEVNULL)
-        _, status, used = await anyio.to_thread.run_sync(os.wait4, process.pid, 0)
+def peak_of(words: Sequence[str], outside: Outside) -> int:
+    """The most memory that a command took, in kB."""
+    with Popen(words, env=outside.env, cwd=outside.workspace, stdin=DEVNULL, stdout=DEVNULL) as process:
+        _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
     return used.ru_maxrss
+
+
+async def peak_kb(outside: Outside, command: str) -> int:
+    async with outside.scripted(calls(bash(command)), {"text": "done"}, watch=False) as model:
+        words = [*HAMES, "-p", "go", *outside.to(model)]
+        return await anyio.to_thread.run_sync(peak_of, words, outside)
 
 
 async def test_ten_megabytes_of_output_are_never_held_whole(outside: Outside) -> None:
