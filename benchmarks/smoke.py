@@ -14,7 +14,11 @@ ROUNDS = (("steps.py", "--quick"), ("launcher.py", "--quick"))
 def main() -> int:
     for name, *flags in ROUNDS:
         ran = subprocess.run(
-            [sys.executable, str(HERE / name), *flags], capture_output=True, text=True, check=False, timeout=300
+            [sys.executable, str(HERE / name), *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         if ran.returncode != 0 or "{" not in ran.stdout:
             print(f"{name} failed with {ran.returncode}\n{ran.stdout}\n{ran.stderr}")
