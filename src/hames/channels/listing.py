@@ -11,6 +11,7 @@ from hames.core.events import (
     CallIntended,
     CallJudged,
     CallLost,
+    CallStarted,
     Entry,
     JobFinished,
     JobStarted,
@@ -20,6 +21,7 @@ from hames.core.events import (
     SessionOpened,
     SettingsPinned,
     TurnEnded,
+    TurnStarted,
     UserSpoke,
 )
 from hames.core.ids import SessionId
@@ -78,11 +80,13 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield from _block(f"{source}:", plain(parts), whole=whole)
         case RequestSent() | ModelReplied() | ModelFailed() as event:
             yield from _model(event, whole=whole)
-        case CallIntended() | CallJudged() | CallFinished() | CallLost() as event:
+        case CallIntended() | CallJudged() | CallStarted() | CallFinished() | CallLost() as event:
             yield from _call(event, whole=whole)
         case JobStarted() | JobFinished() as job:
             words = job.told if isinstance(job, JobFinished) else f"started: {job.command}"
             yield from _block(f"job {job.job}:", words, whole=whole)
+        case TurnStarted(turn=turn):
+            yield f"turn {turn}"
         case TurnEnded() as ended:
             yield f"turn {ended.turn} ended: {ended.ending}, {ended.steps} steps. {clean(ended.reason)}"
         case None:
@@ -107,11 +111,16 @@ def _reply(reply: ModelReplied, *, whole: bool) -> Iterator[str]:
     if reply.message.text:
         yield from _block("  says:", reply.message.text, whole=whole)
     for call in reply.message.calls:
-        yield from _block(f"  calls {call.id}:", f"{call.name} {call.arguments}", whole=whole)
+        arguments = call.arguments if whole else " ".join(call.arguments.split())
+        yield from _block(f"  calls {call.id}:", f"{call.name} {arguments}", whole=whole)
 
 
-def _call(event: CallIntended | CallJudged | CallFinished | CallLost, *, whole: bool) -> Iterator[str]:
+def _call(
+    event: CallIntended | CallJudged | CallStarted | CallFinished | CallLost, *, whole: bool
+) -> Iterator[str]:
     match event:
+        case CallStarted():
+            yield f"call {event.call}: started" + (f", attempt {event.attempt}" if event.attempt > 1 else "")
         case CallIntended():
             yield f"call {event.call}: {event.tool}, {event.effect}"
         case CallJudged():
