@@ -85,14 +85,18 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
         case JobStarted() | JobFinished() as job:
             words = job.told if isinstance(job, JobFinished) else f"started: {job.command}"
             yield from _block(f"job {job.job}:", words, whole=whole)
-        case TurnStarted(turn=turn):
-            yield f"turn {turn}"
-        case TurnEnded() as ended:
-            yield f"turn {ended.turn} ended: {ended.ending}, {ended.steps} steps. {clean(ended.reason)}"
+        case TurnStarted() | TurnEnded() as turn:
+            yield _turn(turn)
         case None:
             yield "(an event of a newer hames)"
         case other:
             yield f"{type(other).__name__} {clean(msgspec.json.encode(other).decode())}"
+
+
+def _turn(event: TurnStarted | TurnEnded) -> str:
+    if isinstance(event, TurnStarted):
+        return f"turn {event.turn}"
+    return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {clean(event.reason)}"
 
 
 def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:
