@@ -5,11 +5,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hames.core.errors import DamagedLog, Fenced, NewerLog, StoreError
-from hames.core.events import AnyEvent, Entry, TurnStarted
-from hames.core.ids import BlobId, SessionId, blob_id
+from hames.core.events import AnyEvent, CallFinished, Entry, OutputFact, TurnStarted
+from hames.core.ids import BlobId, CallId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
 from hames.stores import rows
 from hames.stores.sqlite import SqliteStore, open_sqlite
@@ -183,6 +184,20 @@ async def test_a_kept_file_outlives_the_append_that_was_refused(tmp_path: Path) 
         await store.append(claim, [TurnStarted(1)])
     async with await _open(tmp_path) as store:
         assert await store.get(blob) == b"output"
+
+
+async def test_the_size_of_a_session_counts_its_blobs_and_the_files_it_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(BIG + b"kept")
+    async with await _open(tmp_path) as store:
+        claim = await store.claim(ONE)
+        blob = await store.keep_file(str(kept))
+        event = CallFinished(CallId("1.0"), "ok", (), output=OutputFact(blob, 1, 1))
+        claim, _ = await store.append(claim, [event], (BIG, b"small"))
+        (row,) = await store.sessions()
+        assert row.bytes == len(BIG) * 2 + len("keptsmall") + len(msgspec.json.encode(event))
+        await store.append(claim, [], (BIG,))
+        assert (await store.sessions())[0].bytes == row.bytes
 
 
 async def test_a_directory_or_a_link_is_not_kept(tmp_path: Path) -> None:

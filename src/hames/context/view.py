@@ -26,6 +26,7 @@ from hames.core.events import (
     ModelFailed,
     ModelReplied,
     OutputFact,
+    Repaired,
     RequestSent,
     ScheduleSet,
     SessionClosed,
@@ -164,6 +165,7 @@ class View:
                 | ChildOpened()
                 | ScheduleSet()
                 | Labelled()
+                | Repaired()
             ):
                 pass
 

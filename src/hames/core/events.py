@@ -416,6 +416,27 @@ class Labelled(Event, frozen=True):
     recovered_step: int | None = None
 
 
+# Repair
+
+
+class Repaired(Event, frozen=True):
+    """Written by a repair of the log: entries `first` to `last` were damaged or missing.
+
+    One stands in the place of each entry that is gone; the last, at the end of the log, says what was done
+    in all, and names the `blobs` that are lost. `was` is the hash that was stored there before, `kept` the
+    bytes that were found in that place.
+    """
+
+    ignorable: ClassVar[bool] = True
+
+    first: int
+    last: int
+    reason: str
+    was: str = ""
+    kept: BlobId | None = None
+    blobs: tuple[BlobId, ...] = ()
+
+
 AnyEvent = (
     SessionOpened
     | SettingsPinned
@@ -446,6 +467,7 @@ AnyEvent = (
     | ChildReported
     | ScheduleSet
     | Labelled
+    | Repaired
 )
 """Every event there is. `match` on it is checked to be complete."""
 

@@ -119,6 +119,72 @@ class SessionList(Protocol):
         ...
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """Something that is not as it was written. No `session`: the whole store. `seq` 0: all of the session."""
+
+    session: SessionId | None
+    seq: int
+    what: str
+
+
+class Checked(msgspec.Struct, frozen=True):
+    """What a check found. `known` are losses that an earlier repair has put on the log."""
+
+    sessions: int
+    damages: tuple[Damage, ...]
+    known: tuple[Damage, ...]
+    notes: tuple[str, ...]
+
+
+class Mended(msgspec.Struct, frozen=True):
+    """What a repair did. `set_aside` is where the damaged file is kept when a new one was made."""
+
+    damages: tuple[Damage, ...]
+    set_aside: str = ""
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """A session that is gone, and the bytes that were freed with it."""
+
+    session: SessionId
+    title: str
+    events: int
+    freed_bytes: int
+
+
+class Swept(msgspec.Struct, frozen=True):
+    """What was not needed and is gone: blobs, leftovers of dead processes, and bytes of all. `waiting` blobs
+    may still be wanted by a process that runs."""
+
+    blobs: int
+    leftovers: int
+    freed_bytes: int
+    waiting: int
+
+
+class Upkeep(Protocol):
+    """Maintenance of a store, safe beside running sessions."""
+
+    async def check(self, session: SessionId | None = None) -> Checked:
+        """Look at every byte of one session, or of all. Changes nothing."""
+        ...
+
+    async def repair(self, session: SessionId | None = None) -> Mended:
+        """Keep what can be read, put a `Repaired` in the place of what cannot: then the chain holds.
+
+        Raises `SessionBusy` when the session, or for a damaged file any, is in use.
+        """
+        ...
+
+    async def delete(self, session: SessionId) -> Deleted:
+        """Remove a session, and the blobs that no other names. Raises `SessionBusy`, `SessionMissing`."""
+        ...
+
+    async def sweep(self) -> Swept:
+        """Remove what nothing names any more, and what dead processes left behind."""
+        ...
+
+
 class Blobs(Protocol):
     """Content-addressed bytes."""
 

@@ -1,8 +1,10 @@
 """Big payloads as files, named by their content: `ab/abcdef...` below one directory."""
 
 import errno
+import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from hashlib import sha256
 from itertools import count
 
@@ -26,25 +28,27 @@ class BlobFiles:
 
     def put(self, blob: BlobId, data: bytes) -> None:
         """Keep `data` under its content address."""
-        place = self._place(blob)
-        if not _is_there(place, len(data)):
-            self._make(place, (data,))
-        # Also when it was there: whoever renamed it may not have come to this line.
-        sync_directory(os.path.dirname(place))
+        with self._shared():
+            place = self._place(blob)
+            if not _is_there(place, len(data)):
+                self._make(place, (data,))
+            # Also when it was there: whoever renamed it may not have come to this line.
+            sync_directory(os.path.dirname(place))
 
     def take(self, path: str, blob: BlobId, size: int) -> None:
         """Move the file at `path`, whose content has the address `blob`, in here."""
-        place = self._place(blob)
-        if _is_there(place, size):
-            os.unlink(path)
-        else:
-            self._move(path, place)
-        sync_directory(os.path.dirname(place))
+        with self._shared():
+            place = self._place(blob)
+            if _is_there(place, size):
+                os.unlink(path)
+            else:
+                self._move(path, place)
+            sync_directory(os.path.dirname(place))
 
     def slice(self, blob: BlobId, start: int, limit: int) -> bytes:
         """At most `limit` bytes from `start`."""
         try:
-            file = os.open(self._name(blob), os.O_RDONLY)
+            file = os.open(self.path(blob), os.O_RDONLY)
         except FileNotFoundError as error:
             raise _missing(blob) from error
         try:
@@ -57,17 +61,48 @@ class BlobFiles:
         finally:
             os.close(file)
 
+    @contextmanager
+    def sweeping(self) -> Generator[None]:
+        """Nobody brings a file meanwhile. Raises `BlockingIOError` when somebody is bringing one."""
+        with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+
+    def all(self) -> Iterator[tuple[str, os.stat_result]]:
+        """The path and the state of every file here."""
+        for above, _, names in os.walk(self._directory):
+            for name in names:
+                path = os.path.join(above, name)
+                try:
+                    yield path, os.stat(path, follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+
+    def path(self, blob: BlobId) -> str:
+        """Where the file of `blob` is, if there is one."""
+        return os.path.join(self._directory, blob[:2], blob)
+
     def size(self, blob: BlobId) -> int:
         try:
-            return os.stat(self._name(blob)).st_size
+            return os.stat(self.path(blob)).st_size
         except FileNotFoundError as error:
             raise _missing(blob) from error
 
-    def _name(self, blob: BlobId) -> str:
-        return os.path.join(self._directory, blob[:2], blob)
+    def _shared(self) -> AbstractContextManager[None]:
+        # A file that is there already, or not named yet, is not swept between this and its first name.
+        return self._lock(fcntl.LOCK_SH)
+
+    @contextmanager
+    def _lock(self, kind: int) -> Generator[None]:
+        make_directory(self._directory)
+        file = os.open(self._directory, os.O_RDONLY)
+        try:
+            fcntl.flock(file, kind)
+            yield
+        finally:
+            os.close(file)
 
     def _place(self, blob: BlobId) -> str:
-        place = self._name(blob)
+        place = self.path(blob)
         make_directory(os.path.dirname(place))
         return place
 
@@ -75,6 +110,7 @@ class BlobFiles:
         file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             os.fchmod(file, 0o600)
+            os.utime(file)
             sync(file)
             os.rename(path, place)
         except OSError as error:
@@ -134,10 +170,14 @@ def _missing(blob: BlobId) -> DamagedLog:
 
 
 def _is_there(place: str, size: int) -> bool:
+    """Whether the whole file is there; if it is, it counts as brought now."""
     try:
-        return os.stat(place).st_size == size
+        if os.stat(place).st_size != size:
+            return False
+        os.utime(place)
     except FileNotFoundError:
         return False
+    return True
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -5,52 +5,21 @@ import fcntl
 import os
 import sqlite3
 import sys
+from collections.abc import Callable
 
 from hames.core.errors import DamagedLog, NewerLog, StoreError, StoreFull
-
-SCHEMA = 1
-"""The layout of the tables. Raised when they change."""
+from hames.stores.layout import SCHEMA, bring_up_to_date, layout_of
 
 _APPLICATION = 0x68616D65
 """Marks a SQLite file as ours."""
+
+SALVAGED = "log.db.salvaged"
+"""A finished new file, made of a damaged one, that has not taken its place yet."""
 
 BUSY_S = 10.0
 """How long a commit waits for another process that is writing."""
 
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
-
-# The types are understood by SQLite and PostgreSQL alike.
-_TABLES = """
-CREATE TABLE session (
-    id TEXT PRIMARY KEY,
-    epoch BIGINT NOT NULL,
-    head BIGINT NOT NULL,
-    head_hash TEXT NOT NULL,
-    opened_ms BIGINT NOT NULL,
-    changed_ms BIGINT NOT NULL,
-    bytes BIGINT NOT NULL,
-    workspace TEXT NOT NULL,
-    title TEXT NOT NULL,
-    ending TEXT NOT NULL
-);
-CREATE TABLE event (
-    session TEXT NOT NULL,
-    seq BIGINT NOT NULL,
-    epoch BIGINT NOT NULL,
-    at_ms BIGINT NOT NULL,
-    type TEXT NOT NULL,
-    v INTEGER NOT NULL,
-    ignorable INTEGER NOT NULL,
-    data BYTEA NOT NULL,
-    hash TEXT NOT NULL,
-    PRIMARY KEY (session, seq)
-);
-CREATE TABLE blob (
-    sha256 TEXT PRIMARY KEY,
-    size BIGINT NOT NULL,
-    data BYTEA
-);
-"""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -64,6 +33,8 @@ def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     path = os.path.join(directory, "log.db")
     try:
         make_directory(directory)
+        if os.path.exists(os.path.join(directory, SALVAGED)):
+            raise DamagedLog(f"a repair of {path} was interrupted: run `hames sessions repair`")
         if not os.path.exists(path):
             _create(directory, path)
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
@@ -91,34 +62,38 @@ def _create(directory: str, path: str) -> None:
         if os.path.exists(path):
             return
         fresh = path + ".new"
-        for leftover in (fresh, fresh + "-wal", fresh + "-shm"):
-            if os.path.exists(leftover):
-                os.unlink(leftover)
-        file = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        connection = sqlite3.connect(fresh, isolation_level=None)
-        try:
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(
-                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION}; "
-                f"PRAGMA user_version = {SCHEMA}; COMMIT"
-            )
-        finally:
-            # Closing moves everything from the WAL into the file.
-            connection.close()
-        try:
-            sync(file)
-        finally:
-            os.close(file)
+        fill_database(fresh, lambda _: None)
         os.rename(fresh, path)
         sync(lock)
     finally:
         os.close(lock)
 
 
+def fill_database(path: str, fill: Callable[[sqlite3.Connection], None]) -> None:
+    """Make a database of ours at `path`, in place of any leftover, with what `fill` puts into it; durable."""
+    for leftover in (path, path + "-wal", path + "-shm"):
+        if os.path.exists(leftover):
+            os.unlink(leftover)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None)
+        try:
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            bring_up_to_date(connection)
+            fill(connection)
+        finally:
+            # Closing moves everything from the WAL into the file.
+            connection.close()
+        sync(file)
+    finally:
+        os.close(file)
+
+
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
     application = _number(connection, "PRAGMA application_id")
-    version = _number(connection, "PRAGMA user_version")
+    version = layout_of(connection)
     if application != _APPLICATION:
         raise StoreError(
             f"{path} is a database, but not a log of hames: move it away, or set another directory"
@@ -137,10 +112,17 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         f"journal_size_limit = {_WAL_KEPT_BYTES}",
     ):
         connection.execute(f"PRAGMA {setting}").close()
+    if version < SCHEMA:
+        bring_up_to_date(connection)
 
 
 def _number(connection: sqlite3.Connection, query: str) -> int:
     return int(connection.execute(query).fetchone()[0])
+
+
+def lenient(data: bytes) -> str:
+    """Text, for a connection that looks for damage: what is not quite text has a wrong hash anyway."""
+    return data.decode(errors="replace")
 
 
 def make_directory(directory: str) -> None:
@@ -196,7 +178,7 @@ def database_error(error: sqlite3.Error, directory: str) -> StoreError:
         case sqlite3.SQLITE_NOTADB:
             return StoreError(f"{path} is not a log of hames: move it away, or set another directory")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_CONSTRAINT:
-            return DamagedLog(f"{path} is damaged: {error}; keep a copy before anything else")
+            return DamagedLog(f"{path} is damaged: {error}; run `hames sessions check`, then `repair`")
         case sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_PERM | sqlite3.SQLITE_AUTH:
             return StoreError(
                 f"cannot write {path}: {error}; make {directory} writable, or set another directory"

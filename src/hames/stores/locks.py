@@ -29,9 +29,10 @@ class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Taken(msgspec.Struct, frozen=True):
-    """A lock that a living process holds. `since` is when, by the clock of the file system."""
+    """A lock that a living process holds: since when, by its own clock and by that of the file system."""
 
     session: SessionId
+    since_ms: int
     since: float
 
 
@@ -100,7 +101,7 @@ class SessionLocks:
         for name, path in self._files():
             session = SessionId(name.removesuffix(_SUFFIX))
             if session in self._held or not _removed_if_free(path):
-                found.append(Taken(session, os.stat(path).st_mtime))
+                found.append(Taken(session, _since_ms(path), os.stat(path).st_mtime))
         return found
 
     def _files(self) -> Iterator[tuple[str, str]]:
@@ -188,6 +189,15 @@ def _is_at(path: str, file: int) -> bool:
     except FileNotFoundError:
         return False
     return os.path.samestat(os.fstat(file), named)
+
+
+def _since_ms(path: str) -> int:
+    """When its owner took it; 0, the safe answer, while the owner is only just writing that."""
+    try:
+        with open(path, "rb") as file:
+            return msgspec.json.decode(file.read(), type=Holder).since_ms
+    except (OSError, msgspec.DecodeError):
+        return 0
 
 
 def _busy(session: SessionId, written: bytes) -> SessionBusy:

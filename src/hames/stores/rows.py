@@ -164,7 +164,10 @@ def fenced(claim: Claim, now: tuple[int, int] | None) -> Fenced:
 
 
 def _damaged(stretch: Stretch, seq: int, what: str) -> DamagedLog:
-    return DamagedLog(f"the log of session {stretch.session} is damaged: entry {seq} {what}")
+    return DamagedLog(
+        f"the log of session {stretch.session} is damaged: entry {seq} {what}; "
+        f"`hames sessions repair {stretch.session}` keeps all that can be read"
+    )
 
 
 def decoded(row: Row) -> AnyEvent | None:

@@ -1,7 +1,7 @@
 """The default store: one SQLite file in a state directory, with big payloads as files beside it.
 
 log.db      sessions, events, small blobs        locks/      one file for each session in use
-blobs/      payloads over `INLINE_BYTES`
+blobs/      payloads over `INLINE_BYTES`         log.lock    held by whoever has the store open
 """
 
 import os
@@ -25,6 +25,7 @@ from hames.stores.blob_files import BlobFiles, address
 from hames.stores.database import BUSY_S, file_error, open_database
 from hames.stores.group import GroupCommit
 from hames.stores.locks import SessionLocks
+from hames.stores.presence import be_present
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -42,7 +43,10 @@ _ADD_EVENT = """
 INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ADD_BLOB = "INSERT INTO blob (sha256, size, data) VALUES (?, ?, ?) ON CONFLICT (sha256) DO NOTHING"
+_ADD_BLOB = """
+INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING
+"""
+_BROUGHT_AGAIN = "UPDATE blob SET at_ms = ? WHERE sha256 = ?"
 _MOVE_HEAD = """
 UPDATE session SET head = ?, head_hash = ?, changed_ms = ?, bytes = bytes + ?,
     workspace = COALESCE(?, workspace),
@@ -53,7 +57,7 @@ WHERE id = ? AND epoch = ? AND head = ?
 _HEAD = "SELECT head, head_hash FROM session WHERE id = ?"
 _HASH = "SELECT hash FROM event WHERE session = ? AND seq = ?"
 _EVENTS = """
-SELECT session, seq, epoch, at_ms, type, v, ignorable, CAST(data AS BLOB), hash
+SELECT session, seq, epoch, at_ms, type, v, ignorable, COALESCE(CAST(data AS BLOB), x''), hash
 FROM event WHERE session = ? AND seq > ? AND seq <= ? ORDER BY seq
 """
 _SESSIONS = """
@@ -91,16 +95,34 @@ class SqliteStore:
     def __init__(self, directory: str, clock: Clock, busy_s: float) -> None:
         self._directory = directory
         self._clock = clock
-        self._group = GroupCommit(directory, lambda: open_database(directory, busy_s))
+        self._busy_s = busy_s
+        self._group = GroupCommit(directory, self._connect)
         self._files = BlobFiles(os.path.join(directory, "blobs"))
         self._locks = SessionLocks(os.path.join(directory, "locks"))
         # Blobs that were taken and have no row yet: they go with the next append.
         self._staged: dict[BlobId, _Piece] = {}
         self._owned: dict[SessionId, int] = {}
+        self._present: int | None = None
 
     async def open(self) -> None:
         """Connect. Called once, by `open_sqlite`."""
         await self._group.open()
+
+    def _connect(self) -> Connection:
+        try:
+            self._present = be_present(self._directory)
+        except OSError as error:
+            raise file_error(error, self._directory) from error
+        try:
+            return open_database(self._directory, self._busy_s)
+        except BaseException:
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        if self._present is not None:
+            os.close(self._present)
+            self._present = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,6 +149,7 @@ class SqliteStore:
             await self._group.close()
         finally:
             self._locks.leave_all()
+            self._leave()
 
     async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:
         now_ms = self._now_ms()
@@ -169,7 +192,10 @@ class SqliteStore:
         at_ms = self._now_ms()
         if any(piece.size > INLINE_BYTES for piece in pieces):
             pieces = await self._in_thread(self._put_big, pieces)
-        return await self._write(lambda connection: _append(connection, claim, at_ms, made, pieces))
+        kept_bytes = sum(piece.size for piece in self._staged.values() if _names(made, piece.blob))
+        return await self._write(
+            lambda connection: _append(connection, claim, at_ms, made, pieces, kept_bytes)
+        )
 
     async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
         after = max(after, 0)
@@ -219,8 +245,11 @@ class SqliteStore:
         if not staged:
             return await self._group.write(work)
 
+        at_ms = self._now_ms()
+
         def with_staged(connection: Connection) -> T:
-            connection.executemany(_ADD_BLOB, [msgspec.structs.astuple(piece) for piece in staged])
+            for piece in staged:
+                _bring(connection, piece, at_ms)
             return work(connection)
 
         result = await self._group.write(with_staged)
@@ -255,7 +284,12 @@ class SqliteStore:
 
 
 def _append(
-    connection: Connection, claim: Claim, at_ms: int, made: Sequence[rows.Draft], pieces: Sequence[_Piece]
+    connection: Connection,
+    claim: Claim,
+    at_ms: int,
+    made: Sequence[rows.Draft],
+    pieces: Sequence[_Piece],
+    kept_bytes: int,
 ) -> tuple[Claim, tuple[Entry, ...]]:
     # Nobody else can write between this and the commit: the transaction was begun for writing.
     owned = (claim.session, claim.epoch, claim.head)
@@ -264,9 +298,9 @@ def _append(
         raise rows.fenced(claim, connection.execute(_OWNER, (claim.session,)).fetchone())
     added = rows.chained(claim, at_ms, tip[0], made)
     changed = rows.summary(made)
-    size = changed.bytes
+    size = changed.bytes + kept_bytes
     for piece in pieces:
-        if connection.execute(_ADD_BLOB, msgspec.structs.astuple(piece)).rowcount and piece.data is not None:
+        if _bring(connection, piece, at_ms):
             size += piece.size
     connection.executemany(_ADD_EVENT, [msgspec.structs.astuple(row) for row in added])
     head, head_hash = (added[-1].seq, added[-1].hash) if added else (claim.head, tip[0])
@@ -274,6 +308,18 @@ def _append(
     connection.execute(_MOVE_HEAD, (head, head_hash, at_ms, size, *listed, *owned))
     entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, made, strict=True))
     return Claim(claim.session, claim.epoch, head), entries
+
+
+def _names(made: Sequence[rows.Draft], blob: BlobId) -> bool:
+    return any(blob.encode() in draft.data for draft in made)
+
+
+def _bring(connection: Connection, piece: _Piece, at_ms: int) -> bool:
+    """Whether the blob is new. One that is known counts as brought now: it may be about to be named."""
+    if connection.execute(_ADD_BLOB, (*msgspec.structs.astuple(piece), at_ms)).rowcount:
+        return True
+    connection.execute(_BROUGHT_AGAIN, (at_ms, piece.blob))
+    return False
 
 
 def _select(connection: Connection, session: SessionId, after: int) -> rows.Stretch:

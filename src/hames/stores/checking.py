@@ -1,0 +1,183 @@
+"""Looking at every byte of a session, and making its log hold again. Everything here blocks."""
+
+import os
+from collections.abc import Sequence
+from hashlib import sha256
+from sqlite3 import Connection
+from typing import NamedTuple
+
+import msgspec
+
+from hames.core.errors import NewerLog, SessionMissing
+from hames.core.events import AnyEvent, Repaired
+from hames.core.ids import BlobId, SessionId, blob_id
+from hames.core.ports import Damage
+from hames.stores import rows
+from hames.stores.blob_files import BlobFiles, address
+from hames.stores.mending import Examined, Tip, Trouble, examine, mend
+from hames.stores.naming import named_blobs
+
+_TIP = "SELECT epoch, head, head_hash, workspace FROM session WHERE id = ?"
+_ROWS = """
+SELECT session, seq, epoch, at_ms, type, v, ignorable, COALESCE(CAST(data AS BLOB), x''), hash
+FROM event WHERE session = ? AND typeof(seq) = 'integer' ORDER BY seq
+"""
+_STRAYS = "SELECT COUNT(*) FROM event WHERE session = ? AND typeof(seq) <> 'integer'"
+_SESSIONS = "SELECT id FROM session UNION SELECT DISTINCT session FROM event"
+_BLOB = "SELECT size, CAST(data AS BLOB) FROM blob WHERE sha256 = ?"
+_DROP_BLOB = "DELETE FROM blob WHERE sha256 = ?"
+_RESIZE_BLOB = "UPDATE blob SET size = ? WHERE sha256 = ?"
+_KEEP_BLOB = """
+INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING
+"""
+_DROP_EVENTS = "DELETE FROM event WHERE session = ?"
+_ADD_EVENT = """
+INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_MOVE_TIP = "UPDATE session SET epoch = ?, head = ?, head_hash = ? WHERE id = ?"
+_LIST = """
+INSERT INTO session (id, epoch, head, head_hash, opened_ms, changed_ms, bytes, workspace, title, ending)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+class _Spoilt(NamedTuple):
+    """What is wrong with a blob. `kept` is the address of the bytes that are in its place."""
+
+    what: str
+    kept: BlobId | None = None
+    is_size: bool = False
+
+
+class Checker:
+    """Checks sessions over one connection. A blob that several name is looked at once."""
+
+    def __init__(self, connection: Connection, files: BlobFiles) -> None:
+        self._connection = connection
+        self._files = files
+        self._seen: dict[BlobId, _Spoilt | None] = {}
+
+    def sessions(self) -> list[SessionId]:
+        """Every session that has anything in the store, listed or not."""
+        return [SessionId(str(name)) for (name,) in self._connection.execute(_SESSIONS)]
+
+    def look(self, session: SessionId) -> tuple[Examined, list[Damage]]:
+        """What is wrong with `session`, and what earlier repairs have said is gone.
+
+        Raises `SessionMissing`.
+        """
+        tip = self._connection.execute(_TIP, (session,)).fetchone()
+        stored = [rows.Row(*columns) for columns in self._connection.execute(_ROWS, (session,))]
+        (strays,) = self._connection.execute(_STRAYS, (session,)).fetchone()
+        if tip is None and not stored and not strays:
+            raise SessionMissing(f"there is no session {session}")
+        examined = examine(session, None if tip is None else Tip(*tip), stored, strays)
+        kept = [(place.seq, _event(place.row)) for place in examined.places if place.row is not None]
+        repairs = [(seq, event) for seq, event in kept if isinstance(event, Repaired)]
+        gone = {blob for _, event in repairs for blob in event.blobs}
+        named = {blob: seq for seq, event in reversed(kept) if event for blob in named_blobs(event)}
+        spoilt = [(seq, blob, self._blob(blob)) for blob, seq in named.items() if blob not in gone]
+        found = [
+            Trouble(seq, f"blob {blob} {was.what}", None if was.is_size else blob, kept=was.kept)
+            for seq, blob, was in spoilt
+            if was is not None
+        ]
+        whole = msgspec.structs.replace(examined, troubles=[*examined.troubles, *found])
+        return whole, [_told(session, seq, event) for seq, event in repairs]
+
+    def _blob(self, blob: BlobId) -> _Spoilt | None:
+        if blob not in self._seen:
+            self._seen[blob] = self._look_at_blob(blob)
+        return self._seen[blob]
+
+    def _look_at_blob(self, blob: BlobId) -> _Spoilt | None:
+        found = self._connection.execute(_BLOB, (blob,)).fetchone()
+        if found is None:
+            return _Spoilt("is missing")
+        size, data = found
+        if data is not None:
+            there, length = BlobId(sha256(data).hexdigest()), len(data)
+        else:
+            try:
+                there, length = address(self._files.path(blob))
+            except FileNotFoundError:
+                return _Spoilt("is missing")
+            except OSError as error:
+                return _Spoilt(f"cannot be read: {error.strerror}")
+        if there != blob:
+            return _Spoilt("does not match its address", there)
+        return (
+            None if size == length else _Spoilt(f"is listed with {size} bytes and has {length}", is_size=True)
+        )
+
+
+def _told(session: SessionId, seq: int, event: Repaired) -> Damage:
+    return Damage(session, seq if event.first <= seq <= event.last else event.first, event.reason)
+
+
+def repair(connection: Connection, files: BlobFiles, examined: Examined, at_ms: int) -> None:
+    """Write what can be kept, and tombstones for the rest. In a transaction, by the session's owner."""
+    for place in examined.places:
+        if place.row is None and place.data:
+            _keep(connection, blob_id(place.data), place.data, at_ms)
+    for trouble in examined.troubles:
+        if trouble.blob is not None:
+            _put_aside(connection, files, trouble.blob, trouble.kept, at_ms)
+    for place in examined.places:
+        if place.row is not None and (event := _event(place.row)) is not None:
+            _resize(connection, files, named_blobs(event))
+    epoch = examined.epoch + 1
+    made = mend(examined, epoch, at_ms)
+    connection.execute(_DROP_EVENTS, (examined.session,))
+    connection.executemany(_ADD_EVENT, [msgspec.structs.astuple(row) for row in made])
+    head, head_hash = (made[-1].seq, made[-1].hash) if made else (0, rows.GENESIS)
+    if not connection.execute(_MOVE_TIP, (epoch, head, head_hash, examined.session)).rowcount:
+        _list_again(connection, examined.session, made)
+
+
+def _event(row: rows.Row) -> AnyEvent | None:
+    try:
+        return rows.decoded(row)
+    except NewerLog:
+        return None
+
+
+def _put_aside(
+    connection: Connection, files: BlobFiles, blob: BlobId, there: BlobId | None, at_ms: int
+) -> None:
+    """Take the wrong bytes out of the place of `blob`, and keep them under their own address."""
+    found = connection.execute(_BLOB, (blob,)).fetchone()
+    connection.execute(_DROP_BLOB, (blob,))
+    if there is None or found is None:
+        return
+    if found[1] is not None:
+        _keep(connection, there, found[1], at_ms)
+        return
+    path = files.path(blob)
+    size = os.stat(path).st_size
+    files.take(path, there, size)
+    connection.execute(_KEEP_BLOB, (there, size, None, at_ms))
+
+
+def _resize(connection: Connection, files: BlobFiles, blobs: Sequence[BlobId]) -> None:
+    for blob in blobs:
+        found = connection.execute(_BLOB, (blob,)).fetchone()
+        if found is not None:
+            length = files.size(blob) if found[1] is None else len(found[1])
+            if found[0] != length:
+                connection.execute(_RESIZE_BLOB, (length, blob))
+
+
+def _keep(connection: Connection, blob: BlobId, data: bytes, at_ms: int) -> None:
+    connection.execute(_KEEP_BLOB, (blob, len(data), data, at_ms))
+
+
+def _list_again(connection: Connection, session: SessionId, made: Sequence[rows.Row]) -> None:
+    pairs = [(row, _event(row)) for row in made]
+    known = rows.summary([rows.Draft(event, row.type, row.data) for row, event in pairs if event])
+    first, last = made[0], made[-1]
+    listed = (known.workspace or "", known.title or "", known.ending or "open")
+    size = sum(len(row.data) for row in made)
+    values = (session, last.epoch, last.seq, last.hash, first.at_ms, last.at_ms, size, *listed)
+    connection.execute(_LIST, values)
