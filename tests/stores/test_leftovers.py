@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from hames.core.ids import SessionId
-from hames.stores.leftovers import RUN_KEPT_S, disk_bytes, half_written, is_in_use, is_left, remove, runs
+from hames.stores.disk import disk_bytes
+from hames.stores.leftovers import RUN_KEPT_S, half_written, is_in_use, is_left, remove, runs
 
 SESSION = SessionId("0" * 26)
 NOW = 2_000_000_000.0

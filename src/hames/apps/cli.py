@@ -15,6 +15,7 @@ from hames.assembly.settings import Settings, load
 from hames.core.errors import ExitCode, HamesError
 
 DEMO = "hames.apps.demo"
+UPKEEP = ("sessions check", "sessions repair", "sessions delete", "gc")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -78,6 +79,8 @@ def _dispatch(asked: Invocation) -> int:
         from hames.assembly.doctor import doctor  # noqa: PLC0415
 
         return anyio.run(doctor, settings)
+    if asked.command in UPKEEP:
+        return _keep_up(asked, settings)
     from hames.assembly import commands  # noqa: PLC0415
 
     match asked.command:
@@ -87,8 +90,22 @@ def _dispatch(asked: Invocation) -> int:
             return anyio.run(partial(commands.list_sessions, settings, as_json=asked.as_json))
         case "sessions show":
             return anyio.run(partial(commands.show_session, settings, asked.session, whole=asked.whole))
-        case "export":
+        case _:
             return anyio.run(commands.export, settings, asked.session)
+
+
+def _keep_up(asked: Invocation, settings: Settings) -> int:
+    from hames.assembly import upkeep  # noqa: PLC0415
+
+    match asked.command:
+        case "sessions check":
+            return anyio.run(upkeep.check_sessions, settings, asked.session)
+        case "sessions repair":
+            return anyio.run(upkeep.repair_sessions, settings, asked.session)
+        case "sessions delete":
+            return anyio.run(upkeep.delete_sessions, settings, asked.words)
+        case _:
+            return anyio.run(upkeep.collect, settings)
 
 
 async def _with_collector(

@@ -13,7 +13,20 @@ from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
 from hames.core.ids import is_session_id
 
-Command = Literal["run", "talk", "exec", "sessions list", "sessions show", "export", "doctor", "version"]
+Command = Literal[
+    "run",
+    "talk",
+    "exec",
+    "sessions list",
+    "sessions show",
+    "sessions check",
+    "sessions repair",
+    "sessions delete",
+    "export",
+    "gc",
+    "doctor",
+    "version",
+]
 
 EPILOG = """\
 commands:
@@ -22,6 +35,8 @@ commands:
   hames exec -- CMD...          run one command in the sandbox
   hames sessions list           the sessions on this machine
   hames sessions show ID        what happened in one
+  hames sessions check          look for damage; `repair` mends it, `delete ID` removes a session
+  hames gc                      free what no session needs
   hames export ID               every event of one, as JSON lines
   hames doctor                  check the installation
   hames demo                    see it repair a small project
@@ -56,6 +71,9 @@ def parse(words: Sequence[str]) -> Invocation:
             return _sessions(words[1:])
         case "export":
             return _export(words[1:])
+        case "gc":
+            parser = _parser("hames gc", "Free the disk of what no session needs.")
+            return Invocation("gc", _flags(parser.parse_args(words[1:], _Read())))
         case "doctor":
             parser = _parser("hames doctor", "Check the installation; each line says what to do.")
             _add_connection(parser)
@@ -228,7 +246,8 @@ def _exec_parser() -> _Parser:
 
 class _ReadSession(_Read):
     session: str = ""
-    action: Literal["list", "show"] = "list"
+    sessions: list[str] = []
+    action: Literal["list", "show", "check", "repair", "delete"] = "list"
     json: bool = False
     whole: bool = False
     format: Literal["events"] = "events"
@@ -236,16 +255,35 @@ class _ReadSession(_Read):
 
 def _sessions(words: Sequence[str]) -> Invocation:
     parser = _parser("hames sessions", "The sessions on this machine.")
-    actions = parser.add_subparsers(dest="action", required=True, metavar="list | show", parser_class=_Parser)
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="list | show | check | repair | delete", parser_class=_Parser
+    )
     listing = actions.add_parser("list", help="all of them, the newest first")
     listing.add_argument("--json", action="store_true", help="as JSON lines")
     showing = actions.add_parser("show", help="what happened in one")
     showing.add_argument("session", metavar="ID", help="an id, or its start")
     showing.add_argument("--whole", action="store_true", help="with all that was said and shown")
+    for name, about in (
+        ("check", "look at every byte; exit 1 if any is damaged"),
+        ("repair", "keep all that can be read, and say what cannot"),
+    ):
+        one = actions.add_parser(name, help=about)
+        one.add_argument("session", nargs="?", default="", metavar="ID", help="an id, or its start; else all")
+    deleting = actions.add_parser("delete", help="remove sessions, without a question")
+    deleting.add_argument("sessions", nargs="+", metavar="ID", help="an id, or its start")
     read = parser.parse_args(words, _ReadSession())
-    if read.action == "list":
-        return Invocation("sessions list", _flags(read), as_json=read.json)
-    return Invocation("sessions show", _flags(read), session=read.session, whole=read.whole)
+    flags = _flags(read)
+    match read.action:
+        case "list":
+            return Invocation("sessions list", flags, as_json=read.json)
+        case "show":
+            return Invocation("sessions show", flags, session=read.session, whole=read.whole)
+        case "check":
+            return Invocation("sessions check", flags, session=read.session)
+        case "repair":
+            return Invocation("sessions repair", flags, session=read.session)
+        case "delete":
+            return Invocation("sessions delete", flags, words=tuple(read.sessions))
 
 
 def _export(words: Sequence[str]) -> Invocation:

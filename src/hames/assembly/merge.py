@@ -14,7 +14,10 @@ _OF_ENDPOINT = ("wire", "api_key_env")
 """They belong to a base URL: who names one hides what weaker sources say of these, so that a key never
 goes to an endpoint that it was not meant for. The managed base URL hides nothing."""
 
-_PLAIN = ("base_url", "model", "window", "effort", "append_system_prompt", "proxy", "no_proxy", "sandbox")
+_PLAIN = (
+    *("base_url", "model", "window", "effort", "append_system_prompt", "proxy", "no_proxy", "sandbox"),
+    *("disk_quota", "keep_days"),
+)
 _LIMITS = ("max_tokens", "max_steps", "max_budget_usd", "wait_jobs_s")
 
 

@@ -4,9 +4,11 @@ from hames.assembly.ask_for import RunRequest
 from hames.assembly.build import Parts
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain
+from hames.assembly.upkeep_words import over_quota
 from hames.channels.listing import find_session, latest_in
 from hames.core.ids import SessionId
 from hames.session.session import Session
+from hames.stores.disk import disk_bytes
 
 
 async def open_session(settings: Settings, request: RunRequest, parts: Parts) -> Session:
@@ -24,3 +26,7 @@ def say_notices(settings: Settings) -> None:
     """What a person should know before the run."""
     for notice in settings.notices:
         complain(f"hames: {notice}")
+    if settings.disk_quota is not None:
+        used = disk_bytes(settings.directories.state)
+        if used > settings.disk_quota:
+            complain(f"hames: {over_quota(used, settings.disk_quota)}")

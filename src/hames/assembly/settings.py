@@ -25,8 +25,12 @@ from hames.policies.rules import Layer
 
 MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
-NEVER_BY_PROJECT = ("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs")
-"""Where requests go, with which key, and how far the boundary reaches, is never a project's to say."""
+NEVER_BY_PROJECT = (
+    *("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs"),
+    *("disk_quota", "keep_days"),
+)
+"""Where requests go, with which key, how far the boundary reaches, and what becomes of the log, is never a
+project's to say."""
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -82,6 +86,8 @@ class Settings(msgspec.Struct, frozen=True):
     wait_jobs_s: float = WAIT_JOBS_S
     add_dirs: tuple[str, ...] = ()
     append_system_prompt: str = ""
+    disk_quota: int | None = None
+    keep_days: float | None = None
     proxies: Proxies = Proxies()
     untrusted_files: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -141,6 +147,8 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         wait_jobs_s=WAIT_JOBS_S if chosen.wait_jobs_s is None else chosen.wait_jobs_s,
         add_dirs=_add_dirs(sources, directories.home, at.cwd),
         append_system_prompt=chosen.append_system_prompt or "",
+        disk_quota=chosen.disk_quota,
+        keep_days=chosen.keep_days,
         proxies=_proxies(chosen, at.environ),
         untrusted_files=() if trusted else tuple(files),
         notices=(*merged.notices, *_notices(workspace, () if trusted else tuple(files), bare)),

@@ -75,6 +75,14 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         str | None,
         Meta(description="URL of a proxy for requests to the model; else `HTTPS_PROXY` and `HTTP_PROXY`."),
     ] = None
+    disk_quota: Annotated[
+        Annotated[int, Meta(ge=0)] | None,
+        Meta(description="Bytes that the log may take before each start says so. Nothing is deleted for it."),
+    ] = None
+    keep_days: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="Days after its last change when `hames gc` deletes a session. Unset: never."),
+    ] = None
     no_proxy: Annotated[
         tuple[str, ...] | None, Meta(description="Hosts reached without a proxy; else `NO_PROXY`.")
     ] = None

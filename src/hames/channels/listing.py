@@ -17,6 +17,7 @@ from hames.core.events import (
     JobStarted,
     ModelFailed,
     ModelReplied,
+    Repaired,
     RequestSent,
     SessionOpened,
     SettingsPinned,
@@ -87,6 +88,8 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield from _block(f"job {job.job}:", words, whole=whole)
         case TurnStarted() | TurnEnded() as turn:
             yield _turn(turn)
+        case Repaired(reason=reason):
+            yield f"repaired: {clean(reason)}"
         case None:
             yield "(an event of a newer hames)"
         case other:

@@ -44,6 +44,8 @@ from hames.core.events import (
 from hames.core.ids import CallId, JobId
 from hames.core.messages import AssistantMessage, Call, Message, Part, Text, ToolMessage, UserMessage
 
+REPAIRED = "[the result of this call is not known any more: the log was damaged]"
+
 
 class OpenCall(msgspec.Struct, frozen=True):
     """A call without an end: how far it came."""
@@ -218,14 +220,18 @@ class View:
     ) -> None:
         match event:
             case RequestSent():
+                self._fill_in()
                 self.step = event.step
                 self.segment = event.segment
                 self.last_request = LastRequest(entry.seq, event, len(self.messages))
                 self.totals = msgspec.structs.replace(self.totals, requests=self.totals.requests + 1)
             case ModelReplied():
+                self._fill_in()
                 self.reply, self.wait = event, None
                 self.totals = self.totals.plus(event.usage, event.nano_usd)
                 self.messages.append(event.message)
+                # A turn is open as long as it has calls: also where a repair took its start away.
+                self.turn_open = self.turn_open or bool(event.message.calls)
                 self._order = list(event.message.calls)
                 self._results = {}
                 for call in event.message.calls:
@@ -250,7 +256,9 @@ class View:
         | CallLost,
         entry: Entry,
     ) -> None:
-        was = self.open_calls[event.call]
+        was = self.open_calls.get(event.call)
+        if was is None:
+            return  # A repair took away the reply that asked for it.
         change = msgspec.structs.replace
         match event:
             case CallIntended():
@@ -288,6 +296,12 @@ class View:
             self.messages.append(ToolMessage(call.id, call.wire_id, self._results[call.id]))
         self.messages.extend(self._held)
         self._order, self._results, self._held = [], {}, []
+
+    def _fill_in(self) -> None:
+        """A request is only sent when every call has its result: one that has none was taken away by a
+        repair."""
+        for call in [call.id for call in self._order if call.id not in self._results]:
+            self._close(CallLost(call, (Text(REPAIRED),), "repaired"))
 
     # Rewriting
 

@@ -1,12 +1,14 @@
 """The host: opens sessions, new ones and those that are on the log already."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from hames.context.assemble import Assembler
 from hames.context.prompt import SYSTEM
-from hames.context.view import View, fold
-from hames.core.errors import SessionMissing
-from hames.core.events import SessionOpened, SettingsPinned, UserSpoke
+from hames.context.view import LastRequest, View, fold
+from hames.core.errors import DamagedLog, SessionMissing
+from hames.core.events import Entry, Repaired, SessionOpened, SettingsPinned, UserSpoke
 from hames.core.ids import SessionId, blob_id, session_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
@@ -75,9 +77,7 @@ class Host:
         view = View()
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         place = parts.place
-        log.stage(
-            SessionOpened(session=session, format=LOG_FORMAT, hames=place.version, workspace=place.workspace)
-        )
+        log.stage(self._opened(session))
         assembler = Assembler(parts.answerer.wire)
         pinned = self._pin(log, assembler, segment=1)
         log.stage(UserSpoke(parts=(Text(place.note),), source="context"))
@@ -97,22 +97,43 @@ class Host:
         view = fold(entries)
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         assembler = Assembler(parts.answerer.wire)
-        was = view.pinned
-        if was is None or was.model != parts.answerer.profile.model or was.wire != self._wire_name():
+        if view.opened is None:
+            log.stage(self._opened(session))
+        was, pinned = view.pinned, None
+        if was and was.model == parts.answerer.profile.model and was.wire == self._wire_name():
+            pinned = await self._take_up(was, assembler, entries, view.last_request)
+        if was is None or pinned is None:
             pinned = self._pin(log, assembler, segment=view.segment + 1)
-            return self._session(claim, log, view, assembler, pinned)
-        system = (await parts.blobs.get(was.system)).decode()
-        tools = await parts.blobs.get(was.tools)
-        pinned = Pinned(model=was.model, system=system, tools=msgspec.Raw(tools))
-        if view.last_request is None:
-            assembler.begin(pinned)
-        else:
-            chain = logged_prefix(requests_in(entries), view.last_request.seq)
-            head, *pieces = [await parts.blobs.get(blob) for blob in chain]
-            assembler.restore(head, pieces, view.last_request.seq)
-        if (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
+        elif (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
         return self._session(claim, log, view, assembler, pinned)
+
+    async def _take_up(
+        self, was: SettingsPinned, assembler: Assembler, entries: Sequence[Entry], last: LastRequest | None
+    ) -> Pinned | None:
+        """Go on from the last request; None when a repair has said that what it was made of is gone."""
+        blobs = self._parts.blobs
+        try:
+            system = (await blobs.get(was.system)).decode()
+            tools = await blobs.get(was.tools)
+            pinned = Pinned(model=was.model, system=system, tools=msgspec.Raw(tools))
+            if last is None:
+                assembler.begin(pinned)
+            else:
+                chain = logged_prefix(requests_in(entries), last.seq)
+                head, *pieces = [await blobs.get(blob) for blob in chain]
+                assembler.restore(head, pieces, last.seq)
+        except DamagedLog:
+            if not any(isinstance(entry.event, Repaired) for entry in entries):
+                raise
+            return None
+        return pinned
+
+    def _opened(self, session: SessionId) -> SessionOpened:
+        place = self._parts.place
+        return SessionOpened(
+            session=session, format=LOG_FORMAT, hames=place.version, workspace=place.workspace
+        )
 
     def _pin(self, log: SessionLog, assembler: Assembler, segment: int) -> Pinned:
         parts = self._parts

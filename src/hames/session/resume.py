@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from hames.context.assemble import body_blobs
 from hames.context.view import OpenCall
+from hames.core.errors import DamagedLog
 from hames.core.events import CallFinished, CallLost, Entry, RequestSent
 from hames.core.ids import BlobId
 from hames.core.ports import Reconcilable
@@ -86,5 +87,11 @@ def requests_in(entries: Sequence[Entry]) -> dict[int, RequestSent]:
 
 
 def logged_prefix(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
-    """The head and the pieces of the request at `seq`: what the next request extends."""
-    return body_blobs(requests, seq)[:-1]
+    """The head and the pieces of the request at `seq`: what the next request extends.
+
+    Raises `DamagedLog` when a request that it extends is gone.
+    """
+    try:
+        return body_blobs(requests, seq)[:-1]
+    except KeyError as error:
+        raise DamagedLog(f"the request at entry {error} is gone") from error

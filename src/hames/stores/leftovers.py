@@ -108,13 +108,3 @@ def remove(path: str) -> None:
     else:
         with suppress(FileNotFoundError):
             os.unlink(path)
-
-
-def disk_bytes(directory: str) -> int:
-    """What the state directory takes on the disk."""
-    total = 0
-    for above, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                total += os.stat(os.path.join(above, name), follow_symlinks=False).st_blocks * 512
-    return total

@@ -17,7 +17,8 @@ from hames.core.ports import Checked, Clock, Damage, Deleted, Mended, Swept
 from hames.stores.blob_files import BlobFiles
 from hames.stores.checking import Checker, repair
 from hames.stores.database import SALVAGED, database_error, file_error, lenient, make_directory, open_database
-from hames.stores.leftovers import disk_bytes, half_written, is_in_use, is_left, remove, runs
+from hames.stores.disk import disk_bytes
+from hames.stores.leftovers import half_written, is_in_use, is_left, remove, runs
 from hames.stores.locks import SessionLocks, Taken
 from hames.stores.mending import Examined
 from hames.stores.presence import be_alone, be_present

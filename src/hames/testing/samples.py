@@ -114,7 +114,6 @@ SAMPLES: tuple[AnyEvent, ...] = (
     ScheduleSet(1_750_000_000_000, "0 6 * * *", "morning"),
     Labelled(3, "wrong_path", "rule", "no such file", 4),
     Repaired(4, 5, "does not match its hash", _HEAD, _EMPTY, (_SYSTEM, _TOOLS)),
-    Repaired(4, 5, "does not match its hash", _HEAD, _EMPTY, (_SYSTEM, _TOOLS)),
     SessionClosed("deleted by its owner"),
 )
 """Each member of `AnyEvent` once."""
