@@ -176,7 +176,9 @@ async def test_a_missing_sandbox_is_never_gone_without(outside: Outside, tmp_pat
     assert "bubblewrap" in one_line(ended.err)
 
 
-async def test_a_full_disk_loses_nothing_that_was_acknowledged(outside: Outside, tmp_path: Path) -> None:
+async def test_a_full_disk_ends_the_turn_on_the_log_and_loses_nothing(
+    outside: Outside, tmp_path: Path
+) -> None:
     small = tmp_path / "small"
     small.mkdir()
     outside.env["XDG_STATE_HOME"] = str(small)
@@ -186,7 +188,7 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(outside: Outside,
     ) as model:
         flags = ["--sandbox", "none", "--permission-mode", "auto", "--output-format", "stream-json"]
         run = " ".join([sys.executable, "-m", "hames.apps.cli", "-p", "x", *flags, *outside.to(model)])
-        save = f"rm {small}/filler; {sys.executable} -m hames.apps.cli sessions list --json >&2"
+        save = f"{sys.executable} -m hames.apps.cli sessions list --json >&2"
         script = f"mount -t tmpfs -o size=1m none {small} && {run}; echo code $? >&2; {save}"
         ran = await anyio.run_process(
             ["unshare", "-Urm", "sh", "-c", script], check=False, env=outside.env, cwd=outside.workspace
@@ -194,11 +196,13 @@ async def test_a_full_disk_loses_nothing_that_was_acknowledged(outside: Outside,
     err = ran.stderr.decode()
     assert "code 1\n" in err, err
     assert "Traceback" not in err
-    assert "no space is left for the log" in err
     shown = [line for line in ran.stdout.decode().splitlines() if '"seq"' in line]
     events = int(err.rpartition('"events":')[2].partition(",")[0])
+    assert '"ending":"failed"' in err
     assert len(shown) >= 3
-    assert f'"seq":{events}' in shown[-1] or events >= int(shown[-1].rpartition('"seq":')[2].rstrip("}"))
+    assert '"code":"disk"' in shown[-1]
+    assert "no space is left for the log" in shown[-1]
+    assert f'"seq":{events}' in shown[-1]
 
 
 async def test_a_reader_that_goes_away_is_not_a_traceback(outside: Outside) -> None:

@@ -2,7 +2,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from hames.core.errors import ExitCode, LauncherError, Problem, SandboxError, StoreFull
+from hames.core.errors import DamagedLog, ExitCode, LauncherError, Problem, SandboxError, StoreError
 from hames.core.events import (
     ApprovalAnswered,
     ApprovalAsked,
@@ -273,11 +273,19 @@ async def test_a_lost_launcher_is_told_as_an_outcome_that_is_not_known() -> None
     assert (event.outcome, told(event)) == ("failed", "[outcome not known: the launcher ended]")
 
 
-async def test_a_full_disk_stops_the_session() -> None:
-    async def fill(arguments: str, context: CallContext) -> ToolResult:
-        raise StoreFull("no space")
+async def test_a_broken_store_stops_the_session() -> None:
+    async def fail(arguments: str, context: CallContext) -> ToolResult:
+        raise StoreError("the disk failed")
 
-    rig = Rig(asks(("fill", "")), tools={"fill": ("effectful", fill)})
+    rig = Rig(asks(("fail", "")), tools={"fail": ("effectful", fail)})
     session = await rig.open()
-    with pytest.raises(StoreFull):
+    with pytest.raises(StoreError, match="the disk failed"):
         await session.say(GO)
+
+
+async def test_a_damaged_payload_is_told_and_the_turn_goes_on() -> None:
+    async def look(arguments: str, context: CallContext) -> ToolResult:
+        raise DamagedLog("blob 7 is missing")
+
+    (event,) = await results(Rig(asks(("look", "")), tools={"look": ("pure", look)}))
+    assert (event.outcome, told(event)) == ("failed", "blob 7 is missing")

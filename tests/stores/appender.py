@@ -2,7 +2,8 @@
 
 `loop DIR` appends for ever and prints the head after each append. `fill DIR` appends until the disk is
 full, makes room, goes on, and prints what it met as JSON. `few DIR NAME` makes twenty appends to the
-session NAME. `step DIR` makes an append for each line of standard input. `open DIR` only opens, and prints
+session NAME. `step DIR` makes an append for each line of standard input. `ends DIR` fills the disk and
+then ends five sessions. `open DIR` only opens, and prints
 what it is told when that fails.
 """
 
@@ -108,6 +109,42 @@ async def _fill(directory: str) -> None:
     )
 
 
+async def _ends(directory: str) -> None:
+    reserve = Path(directory, "reserve")
+    refused: list[str] = []
+    steps = 0
+    async with await open_sqlite(directory, VirtualClock()) as store:
+        there = [reserve.exists()]
+        claims = [await store.claim(SessionId(f"s{number}")) for number in range(5)]
+        while not refused:
+            data = steps.to_bytes(8, "big") * 1000
+            try:
+                claims[0], _ = await store.append(claims[0], [TurnStarted(steps), _words()], (data,))
+            except StoreFull as error:
+                refused.append(str(error))
+            else:
+                steps += 1
+        there.append(reserve.exists())
+        for claim in claims[1:]:
+            try:
+                await store.append(claim, [TurnStarted(1)], (claim.session.encode() * 30_000,))
+            except StoreFull as error:
+                refused.append(str(error))
+        ended = [await store.append(claim, [TurnEnded(1, "failed", "full", "disk")]) for claim in claims]
+        for path in Path(directory).glob("filler*"):
+            path.unlink()
+        await store.append(ended[0][0], [TurnStarted(2)])
+        there.append(reserve.exists())
+        read = sum([len(await store.read(claim.session)) for claim in claims])
+    print(
+        json.dumps({"steps": steps, "refused": refused, "ended": len(ended), "reserve": there, "read": read})
+    )
+
+
+def _words() -> AnyEvent:
+    return UserSpoke((Text("x" * 500),))
+
+
 async def _few(directory: str, name: str) -> None:
     async with await open_sqlite(directory, VirtualClock()) as store:
         claim = await store.claim(SessionId(name))
@@ -147,6 +184,9 @@ def main() -> None:
             if more:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (int(more[0]), resource.RLIM_INFINITY))
             anyio.run(_fill, directory)
+        case "ends":
+            Path(directory, "filler").write_bytes(bytes(800_000))
+            anyio.run(_ends, directory)
         case "few":
             anyio.run(_few, directory, more[0])
         case "step":

@@ -83,7 +83,8 @@ class Store(Protocol):
 
     `append` is one transaction: blobs, events and head together, durable when it returns. It raises
     `Fenced` (and writes nothing) unless `claim.epoch` is the session's epoch and `claim.head` its
-    head; it returns the new claim and the entries. `StoreFull` leaves everything as it was.
+    head; it returns the new claim and the entries. `StoreFull` leaves everything as it was; some room
+    is kept for an append with the end of a turn, which may then still succeed.
     """
 
     async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:

@@ -6,7 +6,15 @@ import anyio
 import msgspec
 
 from hames.context.view import OpenCall
-from hames.core.errors import ArgumentProblem, LauncherError, Problem, SandboxError, StoreError
+from hames.core.errors import (
+    ArgumentProblem,
+    DamagedLog,
+    LauncherError,
+    Problem,
+    SandboxError,
+    StoreError,
+    StoreFull,
+)
 from hames.core.events import CallFinished, CallJudged, CallStarted, FileIntent, ModelReplied, Outcome
 from hames.core.ids import CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
@@ -185,10 +193,11 @@ async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
 async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
     """Run these together. Results are staged in the model's order, also those of a cancelled group.
 
-    Raises `SandboxError` when there is no boundary to run them in: then nothing of the call was done.
+    Raises `SandboxError` when there is no boundary to run them in: then nothing of the call was done. Raises
+    `StoreFull` when what a call gave could not be kept.
     """
     results: dict[CallId, tuple[CallFinished, ToolResult]] = {}
-    broken: list[SandboxError] = []
+    broken: list[SandboxError | StoreFull] = []
 
     async def run(plan: Judged) -> None:
         begun_s = kit.clock.elapsed()
@@ -197,6 +206,9 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
         except SandboxError as error:
             broken.append(error)
             result = _told("not_run", f"[not run: {error}]")
+        except StoreFull as error:
+            broken.append(error)
+            result = _told("failed", f"[it was run, but what it gave could not be kept: {error}]")
         event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s)
         results[plan.call.id] = (event, result)
 
@@ -223,7 +235,7 @@ async def run_one(kit: Kit, plan: Judged) -> ToolResult:
     """
     try:
         return await plan.prepared.action.run(context_of(kit, plan.call.id))
-    except Problem as error:
+    except (Problem, DamagedLog) as error:
         return _told("failed", str(error))
     except LauncherError as error:
         return _told("failed", f"[outcome not known: {error}]")

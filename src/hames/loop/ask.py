@@ -42,8 +42,10 @@ async def ask(kit: Kit, request: Assembled) -> Answered:
     last = attempt + kit.limits.attempts - 1
     while True:
         event = request_event(request, step, attempt, kit.view.segment)
-        await kit.journal.record(event, blobs=request.blobs)
+        kit.journal.stage(event, blobs=request.blobs)
+        # Also if the disk is full now: then the event goes to the log with the end of the turn.
         kit.assembler.sent(kit.view.head)
+        await kit.journal.record()
         begun_s = kit.clock.elapsed()
         try:
             reply = await _listen(kit, request, step)

@@ -2,7 +2,7 @@
 
 import anyio
 
-from hames.core.errors import ModelError, SandboxError
+from hames.core.errors import ModelError, SandboxError, StoreFull
 from hames.core.events import LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.messages import Text
 from hames.core.ports import Pinned
@@ -21,7 +21,8 @@ CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it st
 async def run_turn(kit: Kit, pinned: Pinned) -> TurnEnded:
     """Answer what stands at the end of the view. The ending is on the log when this returns.
 
-    Cancellation is recorded, with what had been done, and raised on.
+    Cancellation is recorded, with what had been done, and raised on. A full disk ends the turn: the store
+    keeps room to record that. Raises `StoreFull` when even that does not fit.
     """
     try:
         ending = await _steps(kit, pinned)
@@ -30,6 +31,10 @@ async def run_turn(kit: Kit, pinned: Pinned) -> TurnEnded:
     except SandboxError as error:
         _close_calls(kit, "not_run", "[not run: there is no sandbox to run it in]")
         ending = Ending("failed", str(error), "sandbox")
+    except StoreFull as error:
+        _close_calls(kit, "not_run", "[not run: the disk is full]")
+        kit.journal.stage(LimitReached(limit="disk", value=0))
+        ending = Ending("failed", str(error), "disk")
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
             await _end(kit, _cancelled(kit))

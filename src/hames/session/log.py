@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from hames.context.view import View
+from hames.core.errors import StoreFull
 from hames.core.events import AnyEvent, Entry
 from hames.core.ports import Claim, Clock, Delta, Listener, Store
 
@@ -10,7 +11,8 @@ from hames.core.ports import Claim, Clock, Delta, Listener, Store
 class SessionLog:
     """The `Journal` of a session: folds what is staged, commits it, and only then tells.
 
-    An append that fails leaves the view ahead of the log: whoever gets the error must drop both.
+    An append that fails leaves the view ahead of the log: whoever gets the error must drop both. Only what
+    met a full disk is kept: it goes with the next `record`, if there is one.
     """
 
     def __init__(self, store: Store, claim: Claim, view: View, clock: Clock, listener: Listener) -> None:
@@ -38,7 +40,11 @@ class SessionLog:
             return
         staged, kept = self._staged, self._blobs
         self._staged, self._blobs = [], []
-        self._claim, entries = await self._store.append(self._claim, staged, kept)
+        try:
+            self._claim, entries = await self._store.append(self._claim, staged, kept)
+        except StoreFull:
+            self._staged, self._blobs = staged, kept
+            raise
         for entry in entries:
             self._listener.entry(entry)
 

@@ -2,6 +2,7 @@
 
 log.db      sessions, events, small blobs        locks/      one file for each session in use
 blobs/      payloads over `INLINE_BYTES`         log.lock    held by whoever has the store open
+reserve     room for endings when the disk is full
 """
 
 import os
@@ -15,14 +16,15 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from hames.core.errors import DamagedLog, SessionMissing, StoreError
-from hames.core.events import AnyEvent, Entry
+from hames.core.errors import DamagedLog, SessionMissing, StoreError, StoreFull
+from hames.core.events import AnyEvent, Entry, TurnEnded
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
 from hames.core.ports import Claim, Clock, SessionRow
 from hames.stores import rows
 from hames.stores.blob_files import BlobFiles, address
 from hames.stores.database import BUSY_S, file_error, open_database
+from hames.stores.disk import Reserve
 from hames.stores.group import GroupCommit
 from hames.stores.locks import SessionLocks
 from hames.stores.presence import be_present
@@ -103,6 +105,9 @@ class SqliteStore:
         self._staged: dict[BlobId, _Piece] = {}
         self._owned: dict[SessionId, int] = {}
         self._present: int | None = None
+        self._reserve = Reserve(directory)
+        # Set when the disk was found full: from then on only endings are written, until there is room again.
+        self._full: StoreFull | None = None
 
     async def open(self) -> None:
         """Connect. Called once, by `open_sqlite`."""
@@ -114,10 +119,12 @@ class SqliteStore:
         except OSError as error:
             raise file_error(error, self._directory) from error
         try:
-            return open_database(self._directory, self._busy_s)
+            connection = open_database(self._directory, self._busy_s)
         except BaseException:
             self._leave()
             raise
+        self._reserve.make()
+        return connection
 
     def _leave(self) -> None:
         if self._present is not None:
@@ -137,7 +144,7 @@ class SqliteStore:
         with anyio.CancelScope(shield=True):
             try:
                 if self._staged:
-                    await self._write(_nothing)
+                    await self._write(_nothing, ending=True)
             finally:
                 await self._leave_all()
 
@@ -165,7 +172,7 @@ class SqliteStore:
             return Claim(session, epoch, head)
 
         try:
-            claim = await self._group.write(work)
+            claim = await self._commit(work)
         except BaseException:
             if any(taken):
                 self._locks.leave(session)
@@ -182,19 +189,21 @@ class SqliteStore:
             self._locks.leave(claim.session)
 
         del self._owned[claim.session]
-        await self._write(work)
+        await self._write(work, ending=True)
 
     async def append(
         self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
     ) -> tuple[Claim, tuple[Entry, ...]]:
         made = rows.drafts(events)
+        ending = any(isinstance(event, TurnEnded) for event in events)
+        await self._make_room(ending=ending)
         pieces = [_Piece(blob_id(data), len(data), data) for data in blobs]
         at_ms = self._now_ms()
         if any(piece.size > INLINE_BYTES for piece in pieces):
             pieces = await self._in_thread(self._put_big, pieces)
         kept_bytes = sum(piece.size for piece in self._staged.values() if _names(made, piece.blob))
         return await self._write(
-            lambda connection: _append(connection, claim, at_ms, made, pieces, kept_bytes)
+            lambda connection: _append(connection, claim, at_ms, made, pieces, kept_bytes), ending=ending
         )
 
     async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
@@ -240,10 +249,30 @@ class SqliteStore:
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
 
-    async def _write(self, work: Callable[[Connection], T]) -> T:
+    async def _make_room(self, *, ending: bool) -> None:
+        """After a full disk: what the reserve gave back is for endings, until it can be made again."""
+        if self._full is None or ending:
+            return
+        if not await self._in_thread(self._reserve.make):
+            raise StoreFull(str(self._full))
+        self._full = None
+
+    async def _commit(self, work: Callable[[Connection], T], *, ending: bool = False) -> T:
+        await self._make_room(ending=ending)
+        try:
+            return await self._group.write(work)
+        except StoreFull as error:
+            await self._give_up_reserve(error)
+            raise
+
+    async def _give_up_reserve(self, error: StoreFull) -> None:
+        self._full = error
+        await anyio.to_thread.run_sync(self._reserve.give_up)
+
+    async def _write(self, work: Callable[[Connection], T], *, ending: bool = False) -> T:
         staged = tuple(self._staged.values())
         if not staged:
-            return await self._group.write(work)
+            return await self._commit(work, ending=ending)
 
         at_ms = self._now_ms()
 
@@ -252,7 +281,7 @@ class SqliteStore:
                 _bring(connection, piece, at_ms)
             return work(connection)
 
-        result = await self._group.write(with_staged)
+        result = await self._commit(with_staged, ending=ending)
         for piece in staged:
             self._staged.pop(piece.blob, None)
         return result
@@ -261,7 +290,10 @@ class SqliteStore:
         try:
             return await anyio.to_thread.run_sync(work, *arguments)
         except OSError as error:
-            raise file_error(error, self._directory) from error
+            problem = file_error(error, self._directory)
+            if isinstance(problem, StoreFull):
+                await self._give_up_reserve(problem)
+            raise problem from error
 
     def _put_big(self, pieces: Sequence[_Piece]) -> list[_Piece]:
         return [self._put(piece) for piece in pieces]
