@@ -13,6 +13,11 @@ from hames.core.errors import DamagedLog, SessionBusy, SessionMissing, StoreErro
 from hames.core.events import (
     AnyEvent,
     CallFinished,
+    CallLost,
+    CallStarted,
+    CommandFact,
+    JobFinished,
+    JobStarted,
     OutputFact,
     Repaired,
     SessionOpened,
@@ -20,7 +25,7 @@ from hames.core.events import (
     TurnStarted,
     UserSpoke,
 )
-from hames.core.ids import BlobId, CallId, SessionId, blob_id
+from hames.core.ids import BlobId, CallId, JobId, SessionId, blob_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
 from hames.core.ports import Damage
@@ -369,8 +374,10 @@ async def test_a_deleted_session_takes_the_blobs_with_it_that_no_other_names(gro
 async def test_a_session_whose_commands_still_run_is_not_deleted(ground: Ground) -> None:
     run = ground.root / "run" / ONE
     run.mkdir(parents=True)
-    with (run / "spool").open("w"), pytest.raises(SessionBusy, match="still running"):
-        await ground.upkeep.delete(ONE)
+    with (run / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(SessionBusy, match="still running"):
+            await ground.upkeep.delete(ONE)
     await ground.upkeep.delete(ONE)
     assert not run.exists()
 
@@ -395,6 +402,37 @@ async def test_a_sweep_takes_what_nothing_names_and_no_more(ground: Ground) -> N
     left = [path for path in (ground.root / "blobs").rglob("*") if path.is_file()]
     assert left == [ground.file(blob_id(BIG))]
     assert (await ground.upkeep.sweep()).blobs == 0
+
+
+async def test_a_run_directory_is_swept_once_everything_of_its_session_has_an_end(ground: Ground) -> None:
+    session = SessionId("0" * 26)
+    run = ground.root / "run" / session
+    (run / "tmp").mkdir(parents=True)
+    call = CallId("1.0")
+    command = CommandFact(exit_code=0)
+    steps: list[list[AnyEvent]] = [
+        [CallStarted(call)],
+        [CallFinished(call, "ok", ()), JobStarted(JobId("1.1"), call, "sleep 9")],
+        [JobFinished(JobId("1.1"), command, None, ""), CallStarted(CallId("2.0"))],
+        [CallLost(CallId("2.0"), (), "")],
+    ]
+    for events in steps:
+        async with await ground.open() as store:
+            await store.append(await store.claim(session), events)
+            await ground.upkeep.sweep()
+            assert run.exists()
+        await ground.upkeep.sweep()
+        assert run.exists() == (events is not steps[-1])
+
+
+async def test_a_damaged_session_stops_no_sweep(ground: Ground) -> None:
+    session = SessionId("0" * 26)
+    async with await ground.open() as store:
+        await store.append(await store.claim(session), [CallStarted(CallId("1.0"))])
+    ground.change("UPDATE event SET data = x'7b22ff' WHERE session = ?", session)
+    (ground.root / "run" / session).mkdir(parents=True)
+    await ground.upkeep.sweep()
+    assert (await ground.upkeep.check()).damages[0].session == session
 
 
 async def test_a_blob_that_a_running_session_brought_but_has_not_named_yet_stays(ground: Ground) -> None:

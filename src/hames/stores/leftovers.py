@@ -1,17 +1,12 @@
 """What dead processes left in the state directory: half-written files, and directories of runs."""
 
-import errno
+import fcntl
 import os
 import shutil
-import socket
-import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from hames.core.ids import SessionId, is_session_id
-
-RUN_KEPT_S = 24 * 3600
-"""How long the directory of a run whose turn is over may still be asked for."""
 
 
 def half_written(directory: str) -> Iterator[str]:
@@ -37,65 +32,31 @@ def runs(directory: str) -> Iterator[str]:
                 yield path
 
 
-def is_left(path: str, now: float, ending: Callable[[SessionId], str | None]) -> bool:
+def is_left(path: str, unsettled: Callable[[SessionId], bool]) -> bool:
     """Whether a run's directory is of no more use.
 
-    `ending` tells how a session's last turn ended, None for a session that is not there. While the turn is
-    open the directory may hold the real outcome of a command, so it stays.
+    `unsettled` tells whether a session has a call or a job without an end: its real outcome may be here.
     """
-    if is_in_use(path):
-        return False
     name = os.path.basename(path)
-    if not is_session_id(name):
-        pid = name.partition("-")[0]
-        return pid.isdigit() and not os.path.exists(f"/proc/{pid}")
-    ended = ending(SessionId(name))
-    return ended is None or (ended != "open" and _newest(path) < now - RUN_KEPT_S)
+    if is_session_id(name):
+        return not is_in_use(path) and not unsettled(SessionId(name))
+    pid = name.partition("-")[0]
+    return pid.isdigit() and not os.path.exists(f"/proc/{pid}")
 
 
 def is_in_use(path: str) -> bool:
-    """Whether a process listens there, works there, or has a file of it open."""
-    return any(_listens(path)) or any(_is_below(name, path) for name in _held())
-
-
-def _listens(path: str) -> Iterator[bool]:
-    with suppress(FileNotFoundError):
-        for name in os.listdir(path):
-            if stat.S_ISSOCK(os.lstat(os.path.join(path, name)).st_mode):
-                yield _answers(path, name)
-
-
-def _answers(path: str, name: str) -> bool:
-    # By way of the directory's descriptor: the whole path may be too long for a socket's address.
-    above = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    """Whether a supervisor lives that owns a run's directory: it holds the lock there."""
     try:
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(f"/proc/self/fd/{above}/{name}")
-    except OSError as error:
-        return error.errno == errno.EAGAIN
+        file = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
     finally:
-        os.close(above)
-    return True
-
-
-def _held() -> Iterator[str]:
-    """Every file and directory that a process we may look at has open or works in."""
-    for pid in os.listdir("/proc"):
-        if not pid.isdigit():
-            continue
-        with suppress(OSError):
-            yield os.readlink(f"/proc/{pid}/cwd")
-            for descriptor in os.listdir(f"/proc/{pid}/fd"):
-                with suppress(OSError):
-                    yield os.readlink(f"/proc/{pid}/fd/{descriptor}")
-
-
-def _is_below(name: str, path: str) -> bool:
-    return name == path or name.startswith(f"{path}/")
-
-
-def _newest(path: str) -> float:
-    return max(os.stat(above, follow_symlinks=False).st_mtime for above, _, _ in os.walk(path))
+        os.close(file)
+    return False
 
 
 def remove(path: str) -> None:

@@ -37,7 +37,14 @@ from hames.stores.sweeping import (
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
-_ENDING = "SELECT ending FROM session WHERE id = ?"
+_NAMED = "SELECT CASE WHEN json_valid(CAST(data AS TEXT)) THEN json_extract(CAST(data AS TEXT), '$.{}') END"
+_LEFT = """
+SELECT found FROM ({0} AS found FROM event WHERE session = :id AND type = '{1}') WHERE found IS NOT NULL
+EXCEPT {0} FROM event WHERE session = :id AND type IN ({2})
+"""
+_CALLS = _LEFT.format(_NAMED.format("call"), "CallStarted", "'CallFinished', 'CallLost'")
+_JOBS = _LEFT.format(_NAMED.format("job"), "JobStarted", "'JobFinished'")
+_UNSETTLED = f"SELECT EXISTS ({_CALLS}) OR EXISTS ({_JOBS})"  # noqa: S608 - words of ours
 _SPACE = ("freelist_count", "page_count", "page_size")
 _FREE_BYTES = 1_000_000
 _FREE_SHARE = 0.2
@@ -191,12 +198,10 @@ class SqliteUpkeep:
     def _runs(self, connection: Connection, living: Sequence[Taken]) -> list[str]:
         owned = {taken.session for taken in living}
 
-        def ending(session: SessionId) -> str | None:
-            found = connection.execute(_ENDING, (session,)).fetchone()
-            return "open" if session in owned else None if found is None else found[0]
+        def unsettled(session: SessionId) -> bool:
+            return session in owned or bool(connection.execute(_UNSETTLED, {"id": session}).fetchone()[0])
 
-        now = self._clock.now()
-        return [path for path in runs(self._directory) if is_left(path, now, ending)]
+        return [path for path in runs(self._directory) if is_left(path, unsettled)]
 
     def _settle(self, connection: Connection, living: Sequence[Taken]) -> None:
         """Give the disk back what the database file does not need. Only a try: others may be at work."""
