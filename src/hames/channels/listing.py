@@ -86,20 +86,22 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
         case JobStarted() | JobFinished() as job:
             words = job.told if isinstance(job, JobFinished) else f"started: {job.command}"
             yield from _block(f"job {job.job}:", words, whole=whole)
-        case TurnStarted() | TurnEnded() as turn:
-            yield _turn(turn)
-        case Repaired(reason=reason):
-            yield f"repaired: {clean(reason)}"
+        case TurnStarted() | TurnEnded() | Repaired() as event:
+            yield _marker(event)
         case None:
             yield "(an event of a newer hames)"
         case other:
             yield f"{type(other).__name__} {clean(msgspec.json.encode(other).decode())}"
 
 
-def _turn(event: TurnStarted | TurnEnded) -> str:
-    if isinstance(event, TurnStarted):
-        return f"turn {event.turn}"
-    return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {clean(event.reason)}"
+def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
+    match event:
+        case TurnStarted():
+            return f"turn {event.turn}"
+        case TurnEnded():
+            return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {clean(event.reason)}"
+        case Repaired():
+            return f"repaired: {clean(event.reason)}"
 
 
 def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:
