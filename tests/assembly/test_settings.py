@@ -1,8 +1,10 @@
 """What holds for a run, and who said so."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
+from pwd import getpwuid
 
 import msgspec
 import pytest
@@ -246,7 +248,7 @@ def test_directories_follow_the_xdg_rules() -> None:
 
 
 def test_home_comes_from_the_user_database_when_it_is_not_set() -> None:
-    assert read_directories(Environ({})).home == str(Path("~").expanduser())
+    assert read_directories(Environ({})).home == getpwuid(os.getuid()).pw_dir
 
 
 def test_a_relative_home_is_an_error() -> None:
