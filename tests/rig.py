@@ -17,6 +17,7 @@ from hames.core.ports import (
     CallContext,
     Claim,
     Delta,
+    Departure,
     Judgement,
     Listener,
     Model,
@@ -156,11 +157,15 @@ class CountingStore(MemoryStore):
         self.brought: list[bytes] = []
 
     async def append(
-        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
     ) -> tuple[Claim, tuple[Entry, ...]]:
         self.appended.append(len(events))
         self.brought.extend(blobs)
-        return await super().append(claim, events, blobs)
+        return await super().append(claim, events, blobs, outward)
 
 
 class Rig:
@@ -196,6 +201,7 @@ class Rig:
             HostParts(
                 store=self.store,
                 blobs=self.store,
+                arrivals=self.store,
                 answerer=Answerer(self.asked, PlainWire(), self.profile, lambda usage, at: self.nano_usd),
                 tools=self.tools,
                 policy=self.policy,

@@ -8,7 +8,7 @@ from hames.context.view import fold
 from hames.core.errors import StoreFull
 from hames.core.events import AnyEvent, CallFinished, Entry, LimitReached, TurnEnded
 from hames.core.messages import Text
-from hames.core.ports import CallContext, Claim, ToolResult, Words
+from hames.core.ports import CallContext, Claim, Departure, ToolResult, Words
 from hames.testing.clock import VirtualClock
 from hames.testing.scripted import Scripted
 from tests.rig import CountingStore, Rig, asks, check_the_log, ok
@@ -26,12 +26,16 @@ class SmallStore(CountingStore):
         self.reserve = True
 
     async def append(
-        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
     ) -> tuple[Claim, tuple[Entry, ...]]:
         ending = any(isinstance(event, TurnEnded) for event in events)
         if len(self.appended) >= self.room and not (ending and self.reserve):
             raise StoreFull("no space is left")
-        return await super().append(claim, events, blobs)
+        return await super().append(claim, events, blobs, outward)
 
 
 async def echo(arguments: str, context: CallContext) -> ToolResult:

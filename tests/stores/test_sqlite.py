@@ -14,10 +14,13 @@ from hames.core.ids import BlobId, CallId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
 from hames.stores import rows
 from hames.stores.sqlite import SqliteStore, open_sqlite
+from hames.testing import sharing_suite
 from hames.testing.clock import VirtualClock
 from hames.testing.store_suite import BIG, CHECKS, Bench, FullStore
 
 pytestmark = pytest.mark.anyio
+
+ALL = (*CHECKS, *sharing_suite.CHECKS)
 
 ONE = SessionId("01one")
 TWO = SessionId("01two")
@@ -27,7 +30,7 @@ async def _open(tmp_path: Path) -> SqliteStore:
     return await open_sqlite(str(tmp_path / "state"), VirtualClock())
 
 
-@pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
+@pytest.mark.parametrize("number", range(len(ALL)), ids=[check.__name__ for check in ALL])
 async def test_a_sqlite_store_passes_the_suite(number: int, tmp_path: Path) -> None:
     clock = VirtualClock()
 
@@ -36,7 +39,7 @@ async def test_a_sqlite_store_passes_the_suite(number: int, tmp_path: Path) -> N
         async with await open_sqlite(str(tmp_path / "state"), clock) as store:
             yield store
 
-    await CHECKS[number](Bench(opened, clock, tmp_path))
+    await ALL[number](Bench(opened, clock, tmp_path))
 
 
 async def _two_sessions(tmp_path: Path, blobs: Sequence[bytes] = ()) -> tuple[Entry, ...]:

@@ -101,6 +101,7 @@ async def build(
             HostParts(
                 store=store,
                 blobs=store,
+                arrivals=store,
                 answerer=answerer,
                 tools=toolbox,
                 policy=policy,

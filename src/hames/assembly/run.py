@@ -35,7 +35,7 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
         headless = Headless(session, output, denials, SystemClock())
         if request.json_input:
             return await headless.converse(lines(STDIN))
-        if words is None and not session.unfinished:
+        if words is None and not (session.unfinished or session.has_waiting):
             raise UsageError(f"the last turn of {session.id} is over; say what comes next: -p PROMPT")
         return await headless.run(words)
 

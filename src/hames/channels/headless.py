@@ -241,7 +241,7 @@ class Headless:
         self._busy = False
 
     async def run(self, said: str | None) -> ExitCode:
-        """One turn with these words; without any, the interrupted turn is finished."""
+        """One turn with these words; without any, an interrupted turn is finished, or what waits heard."""
         words = [Words((Text(said),))] if said is not None else []
         return await self._turn(words)
 
@@ -285,7 +285,8 @@ class Headless:
         session, begun_s = self._session, self._clock.elapsed()
         before = session.view.totals
         self._busy = True
-        ended = await interruptible(lambda: session.say(words) if words else session.go_on())
+        goes_on = session.unfinished and not words
+        ended = await interruptible(session.go_on if goes_on else lambda: session.say(words))
         self._busy = False
         if ended is None:
             ended = session.view.ended

@@ -78,6 +78,61 @@ class SessionRow(msgspec.Struct, frozen=True):
     ending: str
 
 
+class Arrival(msgspec.Struct, frozen=True):
+    """Something for a session that no event has recorded yet. `dedup` makes a second delivery harmless.
+
+    It is recorded by the event that carries its key: for words the `dedup` of `UserSpoke`, for the answer
+    of a person `approval/CALL`, for a child's result `child/SESSION`.
+    """
+
+    kind: str
+    data: bytes
+    dedup: str
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """Something that is to leave. After a crash it may be sent again, with the same `key`."""
+
+    key: str
+    kind: str
+    data: bytes
+
+
+class Unsent(msgspec.Struct, frozen=True):
+    """A departure that nobody has said was sent, and the entry that it was decided with."""
+
+    session: SessionId
+    seq: int
+    departure: Departure
+
+
+class Arrivals(Protocol):
+    """What comes from outside while no process has the session, or another one has."""
+
+    async def put(self, session: SessionId, arrival: Arrival) -> bool:
+        """Keep it until an event records it; False when one with its key came before.
+
+        Durable on return. Raises `SessionMissing`.
+        """
+        ...
+
+    async def waiting(self, session: SessionId) -> Sequence[Arrival]:
+        """What no event has recorded, in the order of its coming."""
+        ...
+
+
+class Departures(Protocol):
+    """What is to be sent, each with its key."""
+
+    async def unsent(self, session: SessionId | None = None) -> Sequence[Unsent]:
+        """What is still to be sent, the oldest first; of all sessions for None."""
+        ...
+
+    async def sent(self, session: SessionId, key: str) -> None:
+        """It has been sent; it may be sent again if this did not come to the disk."""
+        ...
+
+
 class Store(Protocol):
     """Sessions as append-only lists of events.
 
@@ -100,8 +155,14 @@ class Store(Protocol):
         ...
 
     async def append(
-        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
-    ) -> tuple[Claim, tuple[Entry, ...]]: ...
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
+    ) -> tuple[Claim, tuple[Entry, ...]]:
+        """Also takes from the `Arrivals` what `events` record, and adds `outward` to the `Departures`."""
+        ...
 
     async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
         """The entries with a higher sequence number than `after`, in order.

@@ -14,6 +14,7 @@ from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
 from hames.core.ports import (
     Approver,
+    Arrivals,
     Blobs,
     Chance,
     Claim,
@@ -26,7 +27,7 @@ from hames.core.ports import (
     Tools,
 )
 from hames.loop.kit import Answerer, Kit, TurnLimits
-from hames.session.inbox import SessionInbox
+from hames.session.inbox import SessionInbox, words_among
 from hames.session.log import SessionLog
 from hames.session.resume import logged_prefix, requests_in
 from hames.session.session import Session
@@ -47,6 +48,7 @@ class HostParts(msgspec.Struct, frozen=True):
 
     store: Store
     blobs: Blobs
+    arrivals: Arrivals
     answerer: Answerer
     tools: Tools
     policy: Policy
@@ -106,7 +108,10 @@ class Host:
             pinned = self._pin(log, assembler, segment=view.segment + 1)
         elif (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
-        return self._session(claim, log, view, assembler, pinned)
+        resumed = self._session(claim, log, view, assembler, pinned)
+        for words in words_among(await parts.arrivals.waiting(session)):
+            resumed.inbox.put(words)
+        return resumed
 
     async def _take_up(
         self, was: SettingsPinned, assembler: Assembler, entries: Sequence[Entry], last: LastRequest | None

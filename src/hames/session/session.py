@@ -33,10 +33,16 @@ class Session:
         """Whether a turn was interrupted and can be gone on with."""
         return self.view.turn_open
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether there are words that nobody has heard yet."""
+        return self.inbox.any_waiting
+
     async def say(self, words: Sequence[Words]) -> TurnEnded:
         """Start a turn with these words and run it to its end.
 
-        A turn that was interrupted is closed first: what it left open is not run.
+        Words that were waiting come first. A turn that was interrupted is closed before: what it left open
+        is not run.
         """
         kit, view = self._kit, self.view
         if view.turn_open:
@@ -44,7 +50,7 @@ class Session:
             kit.journal.stage(
                 TurnEnded(turn=view.turn, ending="cancelled", reason=INTERRUPTED, code="interrupted")
             )
-        for said in words:
+        for said in (*self.inbox.take(), *words):
             if not view.has_heard(said.dedup):
                 kit.journal.stage(UserSpoke(parts=said.parts, dedup=said.dedup))
         kit.journal.stage(TurnStarted(turn=view.turn + 1))

@@ -44,7 +44,7 @@ class SessionLocks:
     """
 
     def __init__(self, directory: str) -> None:
-        self._directory = directory
+        self.directory = directory
         self._held: dict[SessionId, int] = {}
 
     def take(self, session: SessionId, now_ms: int, *, take_over: bool = False) -> bool:
@@ -63,7 +63,7 @@ class SessionLocks:
             raise StoreError(
                 f"{session!r} cannot be a session's id: use at most 128 letters, digits, '-', '_' and '.'"
             )
-        make_directory(self._directory)
+        make_directory(self.directory)
         holder = Holder(os.getpid(), now_ms, born(os.getpid()))
         try:
             self._held[session] = _write(_locked(path, session), path, holder)
@@ -106,15 +106,15 @@ class SessionLocks:
 
     def _files(self) -> Iterator[tuple[str, str]]:
         try:
-            names = os.listdir(self._directory)
+            names = os.listdir(self.directory)
         except FileNotFoundError:
             return
         for name in sorted(names):
             if name.endswith(_SUFFIX):
-                yield name, os.path.join(self._directory, name)
+                yield name, os.path.join(self.directory, name)
 
     def _path(self, session: SessionId) -> str:
-        return os.path.join(self._directory, f"{session}{_SUFFIX}")
+        return os.path.join(self.directory, f"{session}{_SUFFIX}")
 
 
 def born(pid: int) -> int:

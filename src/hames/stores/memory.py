@@ -8,23 +8,28 @@ import msgspec
 from hames.core.errors import DamagedLog, SessionMissing, StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
-from hames.core.ports import Claim, Clock, SessionRow
+from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsent
 from hames.stores import rows
+from hames.stores.letters import heard
 
 
 class _Session:
     """A session's rows, and what a list shows of it."""
 
-    __slots__ = ("epoch", "listed", "rows")
+    __slots__ = ("arrivals", "departures", "epoch", "heard", "listed", "rows", "sent")
 
     def __init__(self, session: SessionId, now_ms: int) -> None:
         self.epoch = 0
         self.rows: list[rows.Row] = []
+        self.arrivals: dict[str, Arrival] = {}
+        self.heard: set[str] = set()
+        self.departures: dict[str, Unsent] = {}
+        self.sent: set[str] = set()
         self.listed = SessionRow(session, "", now_ms, now_ms, 0, 0, "", "open")
 
 
 class MemoryStore:
-    """Implements `Store`, `SessionList` and `Blobs`. Nothing is durable."""
+    """Implements `Store`, `SessionList`, `Arrivals`, `Departures` and `Blobs`. Nothing is durable."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -45,7 +50,11 @@ class MemoryStore:
             kept.epoch += 1
 
     async def append(
-        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
     ) -> tuple[Claim, tuple[Entry, ...]]:
         made = rows.drafts(events)
         kept = self._sessions.get(claim.session)
@@ -62,6 +71,9 @@ class MemoryStore:
             size += 0 if blob in self._blobs else len(data)
             self._blobs[blob] = data
         kept.rows.extend(added)
+        kept.heard.update(heard(events))
+        for each in outward:
+            kept.departures.setdefault(each.key, Unsent(claim.session, len(kept.rows), each))
         listed = kept.listed
         kept.listed = msgspec.structs.replace(
             listed,
@@ -86,6 +98,31 @@ class MemoryStore:
     async def sessions(self) -> Sequence[SessionRow]:
         listed = (kept.listed for kept in self._sessions.values() if kept.rows)
         return sorted(listed, key=lambda row: (row.changed_ms, row.session), reverse=True)
+
+    async def put(self, session: SessionId, arrival: Arrival) -> bool:
+        kept = self._sessions.get(session)
+        if kept is None:
+            raise SessionMissing(f"there is no session {session}")
+        if arrival.dedup in kept.arrivals:
+            return False
+        kept.arrivals[arrival.dedup] = arrival
+        return True
+
+    async def waiting(self, session: SessionId) -> Sequence[Arrival]:
+        kept = self._sessions.get(session)
+        return [] if kept is None else [each for key, each in kept.arrivals.items() if key not in kept.heard]
+
+    async def unsent(self, session: SessionId | None = None) -> Sequence[Unsent]:
+        return [
+            each
+            for name, kept in self._sessions.items()
+            if session in (None, name)
+            for key, each in kept.departures.items()
+            if key not in kept.sent
+        ]
+
+    async def sent(self, session: SessionId, key: str) -> None:
+        self._sessions[session].sent.add(key)
 
     async def get(self, blob: BlobId, start: int = 0, limit: int | None = None) -> bytes:
         end = None if limit is None else max(start, 0) + max(limit, 0)

@@ -16,18 +16,17 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from hames.core.errors import DamagedLog, SessionMissing, StoreError, StoreFull
+from hames.core.errors import DamagedLog, SessionMissing, StoreError
 from hames.core.events import AnyEvent, Entry, TurnEnded
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
-from hames.core.ports import Claim, Clock, SessionRow
-from hames.stores import rows
+from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsent
+from hames.stores import letters, rows
 from hames.stores.blob_files import BlobFiles, address
-from hames.stores.database import BUSY_S, file_error, open_database
-from hames.stores.disk import Reserve
-from hames.stores.group import GroupCommit
+from hames.stores.database import BUSY_S, file_error
 from hames.stores.locks import SessionLocks
-from hames.stores.presence import be_present
+from hames.stores.pieces import Piece, bring, find, sizes
+from hames.stores.writer import Writer
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -45,10 +44,6 @@ _ADD_EVENT = """
 INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
-_ADD_BLOB = """
-INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING
-"""
-_BROUGHT_AGAIN = "UPDATE blob SET at_ms = ? WHERE sha256 = ?"
 _MOVE_HEAD = """
 UPDATE session SET head = ?, head_hash = ?, changed_ms = ?, bytes = bytes + ?,
     workspace = COALESCE(?, workspace),
@@ -66,16 +61,17 @@ _SESSIONS = """
 SELECT id, workspace, opened_ms, changed_ms, head, bytes, title, ending
 FROM session WHERE head > 0 ORDER BY changed_ms DESC, id DESC
 """
-_BLOB = "SELECT size, CAST(data AS BLOB) FROM blob WHERE sha256 = ?"
-_BLOB_SIZE = "SELECT size, length(CAST(data AS BLOB)) FROM blob WHERE sha256 = ?"
 
 
-class _Piece(msgspec.Struct, frozen=True):
-    """A blob as its row: without `data` when it is in a file."""
+class _Addition(msgspec.Struct, frozen=True):
+    """What one append brings. `kept_bytes` are of files that were kept before and are named now."""
 
-    blob: BlobId
-    size: int
-    data: bytes | None
+    claim: Claim
+    at_ms: int
+    made: Sequence[rows.Draft]
+    pieces: Sequence[Piece]
+    kept_bytes: int
+    outward: Sequence[Departure]
 
 
 async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -> "SqliteStore":
@@ -89,47 +85,23 @@ async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -
 
 
 class SqliteStore:
-    """Implements `Store`, `SessionList` and `Blobs`.
+    """Implements `Store`, `SessionList`, `Arrivals`, `Departures` and `Blobs`.
 
     Made by `open_sqlite`; to be closed, or used in `async with`.
     """
 
     def __init__(self, directory: str, clock: Clock, busy_s: float) -> None:
-        self._directory = directory
         self._clock = clock
-        self._busy_s = busy_s
-        self._group = GroupCommit(directory, self._connect)
+        self._writer = Writer(directory, busy_s)
         self._files = BlobFiles(os.path.join(directory, "blobs"))
         self._locks = SessionLocks(os.path.join(directory, "locks"))
         # Blobs that were taken and have no row yet: they go with the next append.
-        self._staged: dict[BlobId, _Piece] = {}
+        self._staged: dict[BlobId, Piece] = {}
         self._owned: dict[SessionId, int] = {}
-        self._present: int | None = None
-        self._reserve = Reserve(directory)
-        # Set when the disk was found full: from then on only endings are written, until there is room again.
-        self._full: StoreFull | None = None
 
     async def open(self) -> None:
         """Connect. Called once, by `open_sqlite`."""
-        await self._group.open()
-
-    def _connect(self) -> Connection:
-        try:
-            self._present = be_present(self._directory)
-        except OSError as error:
-            raise file_error(error, self._directory) from error
-        try:
-            connection = open_database(self._directory, self._busy_s)
-        except BaseException:
-            self._leave()
-            raise
-        self._reserve.make()
-        return connection
-
-    def _leave(self) -> None:
-        if self._present is not None:
-            os.close(self._present)
-            self._present = None
+        await self._writer.open()
 
     async def __aenter__(self) -> Self:
         return self
@@ -152,11 +124,10 @@ class SqliteStore:
         try:
             if self._owned:
                 with suppress(StoreError):
-                    await self._group.write(lambda _: self._locks.leave_all())
-            await self._group.close()
+                    await self._writer.commit(lambda _: self._locks.leave_all(), ending=True)
+            await self._writer.close()
         finally:
             self._locks.leave_all()
-            self._leave()
 
     async def claim(self, session: SessionId, *, take_over: bool = False) -> Claim:
         now_ms = self._now_ms()
@@ -166,13 +137,13 @@ class SqliteStore:
             try:
                 taken.append(self._locks.take(session, now_ms, take_over=take_over))
             except OSError as error:
-                raise file_error(error, self._directory) from error
+                raise file_error(error, self._locks.directory) from error
             values = (session, rows.GENESIS, now_ms, now_ms)
             epoch, head = connection.execute(_CLAIM, values).fetchone()
             return Claim(session, epoch, head)
 
         try:
-            claim = await self._commit(work)
+            claim = await self._writer.commit(work)
         except BaseException:
             if any(taken):
                 self._locks.leave(session)
@@ -192,38 +163,54 @@ class SqliteStore:
         await self._write(work, ending=True)
 
     async def append(
-        self, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
     ) -> tuple[Claim, tuple[Entry, ...]]:
         made = rows.drafts(events)
         ending = any(isinstance(event, TurnEnded) for event in events)
-        await self._make_room(ending=ending)
-        pieces = [_Piece(blob_id(data), len(data), data) for data in blobs]
-        at_ms = self._now_ms()
+        await self._writer.make_room(ending=ending)
+        pieces = [Piece(blob_id(data), len(data), data) for data in blobs]
         if any(piece.size > INLINE_BYTES for piece in pieces):
-            pieces = await self._in_thread(self._put_big, pieces)
+            pieces = await self._writer.in_thread(self._put_big, pieces)
         kept_bytes = sum(piece.size for piece in self._staged.values() if _names(made, piece.blob))
-        return await self._write(
-            lambda connection: _append(connection, claim, at_ms, made, pieces, kept_bytes), ending=ending
-        )
+        addition = _Addition(claim, self._now_ms(), made, pieces, kept_bytes, outward)
+        return await self._write(lambda connection: _append(connection, addition), ending=ending)
 
     async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
         after = max(after, 0)
-        part = await self._group.read(lambda connection: _select(connection, session, after))
+        part = await self._writer.read(lambda connection: _select(connection, session, after))
         return await anyio.to_thread.run_sync(rows.entries, part)
 
     async def sessions(self) -> Sequence[SessionRow]:
-        found = await self._group.read(lambda connection: connection.execute(_SESSIONS).fetchall())
+        found = await self._writer.read(lambda connection: connection.execute(_SESSIONS).fetchall())
         return [SessionRow(*columns) for columns in found]
+
+    async def put(self, session: SessionId, arrival: Arrival) -> bool:
+        at_ms = self._now_ms()
+        return await self._writer.commit(lambda connection: letters.put(connection, session, arrival, at_ms))
+
+    async def waiting(self, session: SessionId) -> Sequence[Arrival]:
+        return await self._writer.read(lambda connection: letters.waiting(connection, session))
+
+    async def unsent(self, session: SessionId | None = None) -> Sequence[Unsent]:
+        return await self._writer.read(lambda connection: letters.unsent(connection, session))
+
+    async def sent(self, session: SessionId, key: str) -> None:
+        at_ms = self._now_ms()
+        await self._writer.commit(lambda connection: letters.sent(connection, session, key, at_ms))
 
     async def get(self, blob: BlobId, start: int = 0, limit: int | None = None) -> bytes:
         start = max(start, 0)
         piece = self._staged.get(blob)
         if piece is None:
-            piece = await self._group.read(lambda connection: _select_blob(connection, blob))
+            piece = await self._writer.read(lambda connection: find(connection, blob))
         end = piece.size if limit is None else min(start + max(limit, 0), piece.size)
         wanted = max(end - start, 0)
         if piece.data is None:
-            data = await self._in_thread(self._files.slice, blob, start, wanted)
+            data = await self._writer.in_thread(self._files.slice, blob, start, wanted)
         else:
             data = piece.data[start:end]
         if len(data) != wanted or (wanted == piece.size and blob_id(data) != blob):
@@ -234,124 +221,79 @@ class SqliteStore:
         piece = self._staged.get(blob)
         if piece is not None:
             return piece.size
-        size, kept = await self._group.read(lambda connection: _sizes(connection, blob))
+        size, kept = await self._writer.read(lambda connection: sizes(connection, blob))
         if kept is None:
-            kept = await self._in_thread(self._files.size, blob)
+            kept = await self._writer.in_thread(self._files.size, blob)
         if kept != size:
             raise DamagedLog(f"blob {blob} is damaged: {kept} of {size} bytes are there")
         return size
 
     async def keep_file(self, path: str) -> BlobId:
-        piece = await self._in_thread(self._take, path)
+        piece = await self._writer.in_thread(self._take, path)
         self._staged[piece.blob] = piece
         return piece.blob
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
 
-    async def _make_room(self, *, ending: bool) -> None:
-        """After a full disk: what the reserve gave back is for endings, until it can be made again."""
-        if self._full is None or ending:
-            return
-        if not await self._in_thread(self._reserve.make):
-            raise StoreFull(str(self._full))
-        self._full = None
-
-    async def _commit(self, work: Callable[[Connection], T], *, ending: bool = False) -> T:
-        await self._make_room(ending=ending)
-        try:
-            return await self._group.write(work)
-        except StoreFull as error:
-            await self._give_up_reserve(error)
-            raise
-
-    async def _give_up_reserve(self, error: StoreFull) -> None:
-        self._full = error
-        await anyio.to_thread.run_sync(self._reserve.give_up)
-
     async def _write(self, work: Callable[[Connection], T], *, ending: bool = False) -> T:
         staged = tuple(self._staged.values())
         if not staged:
-            return await self._commit(work, ending=ending)
+            return await self._writer.commit(work, ending=ending)
 
         at_ms = self._now_ms()
 
         def with_staged(connection: Connection) -> T:
-            for piece in staged:
-                _bring(connection, piece, at_ms)
+            bring(connection, staged, at_ms)
             return work(connection)
 
-        result = await self._commit(with_staged, ending=ending)
+        result = await self._writer.commit(with_staged, ending=ending)
         for piece in staged:
             self._staged.pop(piece.blob, None)
         return result
 
-    async def _in_thread(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        try:
-            return await anyio.to_thread.run_sync(work, *arguments)
-        except OSError as error:
-            problem = file_error(error, self._directory)
-            if isinstance(problem, StoreFull):
-                await self._give_up_reserve(problem)
-            raise problem from error
-
-    def _put_big(self, pieces: Sequence[_Piece]) -> list[_Piece]:
+    def _put_big(self, pieces: Sequence[Piece]) -> list[Piece]:
         return [self._put(piece) for piece in pieces]
 
-    def _put(self, piece: _Piece) -> _Piece:
+    def _put(self, piece: Piece) -> Piece:
         if piece.data is None or piece.size <= INLINE_BYTES:
             return piece
         self._files.put(piece.blob, piece.data)
-        return _Piece(piece.blob, piece.size, None)
+        return Piece(piece.blob, piece.size, None)
 
-    def _take(self, path: str) -> _Piece:
+    def _take(self, path: str) -> Piece:
         blob, size = address(path)
         if size > INLINE_BYTES:
             self._files.take(path, blob, size)
-            return _Piece(blob, size, None)
+            return Piece(blob, size, None)
         with open(path, "rb") as file:
             data = file.read()
         os.unlink(path)
-        return _Piece(blob_id(data), len(data), data)
+        return Piece(blob_id(data), len(data), data)
 
 
-def _append(
-    connection: Connection,
-    claim: Claim,
-    at_ms: int,
-    made: Sequence[rows.Draft],
-    pieces: Sequence[_Piece],
-    kept_bytes: int,
-) -> tuple[Claim, tuple[Entry, ...]]:
+def _append(connection: Connection, new: _Addition) -> tuple[Claim, tuple[Entry, ...]]:
     # Nobody else can write between this and the commit: the transaction was begun for writing.
-    owned = (claim.session, claim.epoch, claim.head)
+    claim, session = new.claim, new.claim.session
+    owned = (session, claim.epoch, claim.head)
     tip = connection.execute(_TIP, owned).fetchone()
     if tip is None:
-        raise rows.fenced(claim, connection.execute(_OWNER, (claim.session,)).fetchone())
-    added = rows.chained(claim, at_ms, tip[0], made)
-    changed = rows.summary(made)
-    size = changed.bytes + kept_bytes
-    for piece in pieces:
-        if _bring(connection, piece, at_ms):
-            size += piece.size
+        raise rows.fenced(claim, connection.execute(_OWNER, (session,)).fetchone())
+    added = rows.chained(claim, new.at_ms, tip[0], new.made)
+    changed = rows.summary(new.made)
+    size = changed.bytes + new.kept_bytes + bring(connection, new.pieces, new.at_ms)
     connection.executemany(_ADD_EVENT, [msgspec.structs.astuple(row) for row in added])
     head, head_hash = (added[-1].seq, added[-1].hash) if added else (claim.head, tip[0])
+    letters.settle(connection, session, head, letters.heard(draft.event for draft in new.made))
+    letters.send(connection, session, head, new.outward, new.at_ms)
     listed = (changed.workspace, changed.title, changed.ending)
-    connection.execute(_MOVE_HEAD, (head, head_hash, at_ms, size, *listed, *owned))
-    entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, made, strict=True))
-    return Claim(claim.session, claim.epoch, head), entries
+    connection.execute(_MOVE_HEAD, (head, head_hash, new.at_ms, size, *listed, *owned))
+    entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, new.made, strict=True))
+    return Claim(session, claim.epoch, head), entries
 
 
 def _names(made: Sequence[rows.Draft], blob: BlobId) -> bool:
     return any(blob.encode() in draft.data for draft in made)
-
-
-def _bring(connection: Connection, piece: _Piece, at_ms: int) -> bool:
-    """Whether the blob is new. One that is known counts as brought now: it may be about to be named."""
-    if connection.execute(_ADD_BLOB, (*msgspec.structs.astuple(piece), at_ms)).rowcount:
-        return True
-    connection.execute(_BROUGHT_AGAIN, (at_ms, piece.blob))
-    return False
 
 
 def _select(connection: Connection, session: SessionId, after: int) -> rows.Stretch:
@@ -366,20 +308,6 @@ def _select(connection: Connection, session: SessionId, after: int) -> rows.Stre
         previous = row[0] if row else ""
     found = connection.execute(_EVENTS, (session, after, head)).fetchall()
     return rows.Stretch(session, after, previous, [rows.Row(*columns) for columns in found], head, head_hash)
-
-
-def _select_blob(connection: Connection, blob: BlobId) -> _Piece:
-    found = connection.execute(_BLOB, (blob,)).fetchone()
-    if found is None:
-        raise DamagedLog(f"blob {blob} is missing")
-    return _Piece(blob, *found)
-
-
-def _sizes(connection: Connection, blob: BlobId) -> tuple[int, int | None]:
-    found = connection.execute(_BLOB_SIZE, (blob,)).fetchone()
-    if found is None:
-        raise DamagedLog(f"blob {blob} is missing")
-    return found
 
 
 def _nothing(_: Connection) -> None:

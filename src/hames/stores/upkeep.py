@@ -44,7 +44,7 @@ EXCEPT {0} FROM event WHERE session = :id AND type IN ({2})
 """
 _CALLS = _LEFT.format(_NAMED.format("call"), "CallStarted", "'CallFinished', 'CallLost'")
 _JOBS = _LEFT.format(_NAMED.format("job"), "JobStarted", "'JobFinished'")
-_UNSETTLED = f"SELECT EXISTS ({_CALLS}) OR EXISTS ({_JOBS})"  # noqa: S608 - words of ours
+_UNSETTLED = f"SELECT EXISTS ({_CALLS}) OR EXISTS ({_JOBS})"
 _SPACE = ("freelist_count", "page_count", "page_size")
 _FREE_BYTES = 1_000_000
 _FREE_SHARE = 0.2

@@ -1,4 +1,4 @@
-"""What every store must do. Run each of `CHECKS` against a store of yours.
+"""What every store must do. Run each of `CHECKS`, and of those in `sharing_suite`, against a store of yours.
 
 A check opens the store as often as it likes; what was appended before must be there again.
 """
@@ -12,11 +12,25 @@ import anyio
 import msgspec
 
 from hames.core.errors import DamagedLog, Fenced, HamesError, SessionMissing, StoreError
-from hames.core.events import AnyEvent, Entry, SessionOpened, TurnEnded, TurnStarted, UserSpoke
+from hames.core.events import (
+    AnyEvent,
+    Entry,
+    SessionOpened,
+    TurnEnded,
+    TurnStarted,
+    UserSpoke,
+)
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES, LOG_FORMAT
 from hames.core.messages import Text
-from hames.core.ports import Blobs, Claim, SessionList, Store
+from hames.core.ports import (
+    Arrivals,
+    Blobs,
+    Claim,
+    Departures,
+    SessionList,
+    Store,
+)
 from hames.testing.clock import VirtualClock
 from hames.testing.samples import BARE, BLOBS, SAMPLES
 
@@ -25,8 +39,8 @@ TWO = SessionId("01two")
 BIG = bytes(range(256)) * (INLINE_BYTES // 256) + b"one over"
 
 
-class FullStore(Store, SessionList, Blobs, Protocol):
-    """A store with its list and its blobs."""
+class FullStore(Store, SessionList, Arrivals, Departures, Blobs, Protocol):
+    """A store with all that belongs to it."""
 
 
 class Bench(msgspec.Struct, frozen=True):
@@ -71,7 +85,7 @@ async def an_owner_that_was_replaced_writes_nothing(bench: Bench) -> None:
         old = await store.claim(ONE)
         old, _ = await store.append(old, [TurnStarted(1)])
         new = await store.claim(ONE)
-        assert "taken over" in await _refusal(store, old, [TurnStarted(9)], (b"unwanted", BIG))
+        assert "taken over" in await refusal(store, old, [TurnStarted(9)], (b"unwanted", BIG))
         new, entries = await store.append(new, [TurnStarted(2)])
         assert [entry.epoch for entry in entries] == [2]
         assert turns(await store.read(ONE)) == [1, 2]
@@ -83,57 +97,16 @@ async def a_claim_is_good_for_one_append(bench: Bench) -> None:
     async with bench.open() as store:
         claim = await store.claim(ONE)
         later, _ = await store.append(claim, [TurnStarted(1)])
-        await _refusal(store, claim, [TurnStarted(9)])
-        await _refusal(store, Claim(ONE, claim.epoch, 7), [TurnStarted(9)])
-        await _refusal(store, Claim(TWO, 1, 0), [TurnStarted(9)])
+        await refusal(store, claim, [TurnStarted(9)])
+        await refusal(store, Claim(ONE, claim.epoch, 7), [TurnStarted(9)])
+        await refusal(store, Claim(TWO, 1, 0), [TurnStarted(9)])
         await store.append(later, [TurnStarted(2)])
         assert turns(await store.read(ONE)) == [1, 2]
 
 
-async def a_released_claim_is_void_and_the_session_is_free(bench: Bench) -> None:
-    async with bench.open() as store:
-        claim = await store.claim(ONE)
-        claim, _ = await store.append(claim, [TurnStarted(1)])
-        await store.release(claim)
-        await _refusal(store, claim, [TurnStarted(9)])
-        async with bench.open() as other:
-            theirs = await other.claim(ONE)
-            assert theirs.epoch > claim.epoch
-            await other.append(theirs, [TurnStarted(2)])
-            await other.release(theirs)
-        assert turns(await store.read(ONE)) == [1, 2]
-        assert (await store.claim(ONE)).head == 2
-
-
-async def only_the_newest_claim_can_be_released(bench: Bench) -> None:
-    async with bench.open() as store:
-        old = await store.claim(ONE)
-        new = await store.claim(ONE)
-        await store.release(old)
-        new, _ = await store.append(new, [TurnStarted(1)])
-        await store.release(new)
-        await store.release(new)
-        await store.release(Claim(TWO, 1, 0))
-        assert (await store.claim(ONE)).head == 1
-
-
-async def a_session_can_be_taken_over_from_an_owner_that_lives(bench: Bench) -> None:
-    async with bench.open() as store, bench.open() as other:
-        old = await store.claim(ONE)
-        old, _ = await store.append(old, [TurnStarted(1)])
-        new = await other.claim(ONE, take_over=True)
-        assert new == Claim(ONE, old.epoch + 1, 1)
-        assert "taken over" in await _refusal(store, old, [TurnStarted(9)], (b"unwanted",))
-        await store.release(old)
-        new, _ = await other.append(new, [TurnStarted(2)])
-        assert turns(await store.read(ONE)) == [1, 2]
-        fresh = await other.claim(TWO, take_over=True)
-        assert fresh == Claim(TWO, 1, 0)
-
-
 async def a_session_that_was_never_claimed_is_missing(bench: Bench) -> None:
     async with bench.open() as store:
-        assert ONE in await _said(SessionMissing, store.read(ONE))
+        assert ONE in await said(SessionMissing, store.read(ONE))
 
 
 async def a_claimed_session_is_empty_and_not_listed(bench: Bench) -> None:
@@ -225,7 +198,7 @@ async def text_that_is_not_unicode_is_refused_in_words(bench: Bench) -> None:
     async with bench.open() as store:
         claim = await store.claim(ONE)
         half = UserSpoke((Text("a\udc80b"),))
-        assert "UserSpoke" in await _said(StoreError, store.append(claim, [TurnStarted(1), half]))
+        assert "UserSpoke" in await said(StoreError, store.append(claim, [TurnStarted(1), half]))
         await store.append(claim, [TurnStarted(2)])
         assert turns(await store.read(ONE)) == [2]
 
@@ -287,7 +260,7 @@ async def a_kept_file_is_consumed_and_comes_back(bench: Bench) -> None:
 
 async def a_file_that_is_not_there_cannot_be_kept(bench: Bench) -> None:
     async with bench.open() as store:
-        assert "nowhere" in await _said(StoreError, store.keep_file(str(bench.scratch / "nowhere")))
+        assert "nowhere" in await said(StoreError, store.keep_file(str(bench.scratch / "nowhere")))
 
 
 async def sessions_are_listed_with_what_a_person_looks_for(bench: Bench) -> None:
@@ -334,9 +307,6 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
     a_claim_raises_the_epoch_and_carries_the_head,
     an_owner_that_was_replaced_writes_nothing,
     a_claim_is_good_for_one_append,
-    a_released_claim_is_void_and_the_session_is_free,
-    only_the_newest_claim_can_be_released,
-    a_session_can_be_taken_over_from_an_owner_that_lives,
     a_session_that_was_never_claimed_is_missing,
     a_claimed_session_is_empty_and_not_listed,
     reading_begins_after_the_entry_that_is_named,
@@ -364,7 +334,8 @@ def turns(entries: Sequence[Entry]) -> list[int]:
     return [entry.event.turn for entry in entries if isinstance(entry.event, TurnStarted)]
 
 
-async def _said(kind: type[HamesError], asked: Coroutine[object, object, object]) -> str:
+async def said(kind: type[HamesError], asked: Coroutine[object, object, object]) -> str:
+    """The words of the error of this kind that is expected."""
     words = None
     try:
         await asked
@@ -374,17 +345,18 @@ async def _said(kind: type[HamesError], asked: Coroutine[object, object, object]
     return words
 
 
-async def _refusal(
+async def refusal(
     store: FullStore, claim: Claim, events: Sequence[AnyEvent], blobs: Sequence[bytes] = ()
 ) -> str:
-    words = await _said(Fenced, store.append(claim, events, blobs))
+    """The words of the `Fenced` that is expected of an append."""
+    words = await said(Fenced, store.append(claim, events, blobs))
     assert claim.session in words
     return words
 
 
 async def _missing(store: FullStore, blob: BlobId) -> None:
-    assert blob in await _said(DamagedLog, store.get(blob))
-    assert blob in await _said(DamagedLog, store.size(blob))
+    assert blob in await said(DamagedLog, store.get(blob))
+    assert blob in await said(DamagedLog, store.size(blob))
 
 
 async def _is_there(store: FullStore, blob: BlobId, data: bytes) -> None:
