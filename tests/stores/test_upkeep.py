@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import anyio
 import pytest
 
 from hames.core.errors import DamagedLog, SessionBusy, SessionMissing, StoreError
@@ -450,6 +451,32 @@ async def test_a_blob_that_a_running_session_brought_but_has_not_named_yet_stays
         assert (await ground.upkeep.sweep()).waiting == 0
         for data in contents:
             assert await store.get(blob_id(data)) == data
+
+
+async def test_sweeps_beside_a_session_at_work_take_nothing_from_it(ground: Ground) -> None:
+    done = anyio.Event()
+
+    async def work() -> None:
+        async with await ground.open() as store:
+            claim = await store.claim(ONE)
+            for number in range(25):
+                kept = ground.root / f"spool-{number}"
+                big, small = BIG + b"%d" % (number % 5), b"small %d" % (number % 5)
+                kept.write_bytes(big)
+                os.utime(kept, (0, 0))
+                await store.keep_file(str(kept))
+                claim, _ = await store.append(claim, [TurnStarted(number)], (small,))
+                claim, _ = await store.append(claim, names(big, small))
+        done.set()
+
+    sweeps = 0
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(work)
+        while not done.is_set():
+            await ground.upkeep.sweep()
+            sweeps += 1
+    assert sweeps > 2
+    assert (await ground.upkeep.check()).damages == ()
 
 
 async def test_a_blob_that_was_garbage_and_is_brought_again_stays(ground: Ground) -> None:
