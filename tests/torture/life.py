@@ -1,6 +1,5 @@
 """A run's harness, from start to start: its processes, what it prints, and what it is killed with."""
 
-import os
 import signal
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress

@@ -55,7 +55,7 @@ async def trial(name: str, seed: int, root: Path, source: Path | None = None) ->
         if scope.cancelled_caught:
             problems.append(f"stuck: not done within {WITHIN_S:g} s")
         left = await none_left(run.token, LEAVING_S)
-        words = [f"{found.pid} {found.line.decode(errors='replace')[:200]}" for found in left]
+        words = [f"{found.pid} {found.line.decode(errors='replace')[-300:]}" for found in left]
         problems += broken(msgspec.structs.replace(run.evidence(run.exports), left=words))
     finally:
         kill(found.pid for found in belonging(run.token))
