@@ -63,6 +63,7 @@ class Tear:
         """Tear."""
         del life
         run, random = self._run, self._run.random
+        run.known_ends |= run.target.known_ends()
         wal = run.target.state / "log.db-wal"
         if not wal.exists():
             run.tell("  there is no write-ahead log to tear")

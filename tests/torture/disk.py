@@ -95,7 +95,8 @@ class Disk:
             case "U":
                 self._move(self._change(operation.path, None))
             case _:
-                self._rename(operation.path, operation.more.decode(errors="surrogateescape"))
+                new = operation.more.decode(errors="surrogateescape")
+                self._rename(operation.path, new, both=operation.kind == "L")
 
     def lose_power(self, target: Path, random: Random | None) -> None:
         """Write what is left into `target`. Without `random` everything that was not synced is dropped."""
@@ -173,10 +174,12 @@ class Disk:
                 change.directory.names[change.name] = change.node
         self._moves.append(_Move(*changes))
 
-    def _rename(self, old: str, new: str) -> None:
+    def _rename(self, old: str, new: str, *, both: bool) -> None:
         directory, name = self._parent(old)
         node = directory.names.get(name)
-        if node is not None:
+        if node is not None and both:
+            self._move(self._change(new, node))
+        elif node is not None:
             self._move(_Change(directory, name, None), self._change(new, node))
 
     def _sync(self, path: str) -> None:

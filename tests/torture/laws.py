@@ -13,7 +13,8 @@ from tests.torture.world import FACT
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What a run left. `may_lose`: something was killed that alone could know how a command ended."""
+    """What a run left. `may_lose`: something was killed that alone could know how a command ended; but for
+    the calls in `known_ends`, whose ends had been written down."""
 
     asked: dict[str, Asked]
     ledger: list[str]
@@ -24,6 +25,11 @@ class Evidence(msgspec.Struct, frozen=True):
     exports: list[list[Event]]
     left: list[str] = []
     may_lose: bool = False
+    known_ends: set[str] = set()
+
+    def unknown(self, call: str) -> bool:
+        """Whether it may be that nobody knows how this call ended."""
+        return self.may_lose and call not in self.known_ends
 
     @property
     def events(self) -> list[Event]:
@@ -206,7 +212,7 @@ def _command(evidence: Evidence, asked: Asked, end: _End) -> str:
         case "not_run":
             return "it has begun" if begun else ""
         case "lost" | "failed":
-            return "" if evidence.may_lose else "how it ended could be known"
+            return "" if evidence.unknown(end.call) else "how it ended could be known"
         case _:
             return "nobody made it so"
     return ""
@@ -239,7 +245,7 @@ def _background(evidence: Evidence, asked: Asked, job: str) -> str:
     if times != 1:
         return f"the model is told {times} times of its end"
     if ends[0].command.exit_code is None:
-        return "" if evidence.may_lose else f"it is told as {ends[0].told[:200]!r}"
+        return "" if evidence.unknown(job) else f"it is told as {ends[0].told[:200]!r}"
     over = evidence.ledger.count(f"{asked.nonce} end")
     return "" if over == 1 and not ends[0].command.exit_code else f"it ended {over} times"
 

@@ -80,6 +80,7 @@ class Run:
         self.faults: list[str] = []
         self.kills = 0
         self.may_lose = False
+        self.known_ends: set[str] = set()
         self.crash: Crash | None = None
         self._opened: set[str] = set()
 
@@ -173,6 +174,7 @@ class Run:
         if sent := kill(found):
             self.kills += 1
             self.may_lose = True
+            self.known_ends |= self.target.known_ends()
             self.tell(f"killed {sent} supervisor {where}")
 
     async def _export(self) -> None:
@@ -208,6 +210,7 @@ class Run:
             lines=[line for life in self.lives for line in life.lines] if lines is None else lines,
             exports=exports,
             may_lose=self.may_lose,
+            known_ends=self.known_ends,
         )
 
     async def _read(self, life: Life) -> None:

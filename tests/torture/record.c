@@ -180,3 +180,21 @@ int rename(const char *from, const char *to) {
   if (!done && (inside(a) || inside(b))) put('R', a, 0, b, strlen(b));
   return done;
 }
+
+static void linked(const char *from, const char *to) {
+  if (inside(from) && inside(to)) put('L', from, 0, to, strlen(to));
+}
+
+int link(const char *from, const char *to) {
+  char one[PATH_MAX], two[PATH_MAX]; int done; REAL(link);
+  done = real(from, to);
+  if (!done) linked(whole(AT_FDCWD, from, one), whole(AT_FDCWD, to, two));
+  return done;
+}
+
+int linkat(int at, const char *from, int there, const char *to, int flags) {
+  char one[PATH_MAX], two[PATH_MAX]; int done; REAL(linkat);
+  done = real(at, from, there, to, flags);
+  if (!done) linked(whole(at, from, one), whole(there, to, two));
+  return done;
+}

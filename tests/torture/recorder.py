@@ -22,7 +22,7 @@ class Operation(NamedTuple):
     """One thing done. `end` is where its record ends.
 
     `kind`: O opened to be made (`offset` 1: emptied), W written, T cut to `offset`, S synced, R renamed to
-    `more`, U removed, D directory made, A printed.
+    `more`, L given `more` as a second name, U removed, D directory made, A printed.
     """
 
     kind: str

@@ -69,6 +69,10 @@ class Target:
         """Tell the session in lines."""
         return self._hames("sessions", "show", self.session)
 
+    def known_ends(self) -> set[str]:
+        """The calls whose ends are written down, whoever has been killed since."""
+        return {path.stem for path in (self.state / "run" / self.session).glob("*.end")}
+
     def _run(self, base_url: str) -> list[str]:
         place = ["--base-url", base_url, "--wire", "chat", "--model", "scripted"]
         return self._hames("--output-format", "stream-json", "--permission-mode", "auto", *place)

@@ -51,6 +51,12 @@ def test_a_rename_lasts_when_its_directory_is_synced(tmp_path: Path) -> None:
     assert after(tmp_path / "synced", *moved, done("S")) == {"b": b"one"}
 
 
+def test_a_second_name_lasts_when_its_directory_is_synced(tmp_path: Path) -> None:
+    named = (*WRITTEN, done("S", "a"), done("S"), done("L", "a", 0, bytes(ROOT / "b")), done("U", "a"))
+    assert after(tmp_path, *named) == {"a": b"one"}
+    assert after(tmp_path / "synced", *named, done("S")) == {"b": b"one"}
+
+
 def test_a_file_in_a_directory_needs_both_names(tmp_path: Path) -> None:
     made = (done("D", "d"), done("O", "d/a"), done("W", "d/a", 0, b"one"), done("S", "d/a"), done("S", "d"))
     assert after(tmp_path, *made) == {}

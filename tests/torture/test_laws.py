@@ -123,6 +123,7 @@ def test_a_call_that_is_said_not_to_have_run_and_has_is_noticed() -> None:
 def test_an_outcome_is_lost_only_if_nobody_could_know_it() -> None:
     only(broken(evidence(LOST)), "could be known")
     assert changed(evidence(LOST), may_lose=True) == []
+    only(changed(evidence(LOST), may_lose=True, known_ends={"1.0"}), "could be known")
 
 
 def test_what_became_of_a_file_is_never_lost() -> None:

@@ -13,6 +13,7 @@ with open(name, "wb", buffering=0) as file:
     file.write(b"one")
     os.fsync(file.fileno())
     os.pwrite(file.fileno(), b"two", 3)
+os.link(name, name + "s")
 os.rename(name, name + "d")
 file = os.open(sys.argv[1], os.O_RDONLY)
 os.fsync(file)
@@ -20,6 +21,7 @@ print("promised", flush=True)
 if sys.argv[2:]:
     subprocess.run([sys.executable, "-I", "-S", "-c", sys.argv[2], sys.argv[1] + "/below"], env={})
 """
+NAMED = {"named": b"one", "names": b"one"}
 CHILD = "import os, sys; os.mkdir(sys.argv[1])"
 
 
@@ -42,6 +44,7 @@ def test_writes_syncs_renames_and_promises_are_recorded_in_their_order(recorder:
         ("W", "name", 0, b"one"),
         ("S", "name", 0, b""),
         ("W", "name", 3, b"two"),
+        ("L", "name", 0, bytes(recorder.watched / "names")),
         ("R", "name", 0, bytes(recorder.watched / "named")),
         ("S", "state", 0, b""),
         ("A", "", 0, b"promised\n"),
@@ -60,7 +63,7 @@ def test_a_record_played_on_a_disk_loses_what_was_not_synced(recorder: Recorder,
     for operation in recorder.operations():
         disk.do(operation)
     disk.lose_power(tmp_path / "after", None)
-    assert {path.name: path.read_bytes() for path in (tmp_path / "after").iterdir()} == {"named": b"one"}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "after").iterdir()} == NAMED
 
 
 def test_a_record_that_ends_in_the_middle_is_read_up_to_there(recorder: Recorder) -> None:
