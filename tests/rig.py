@@ -134,6 +134,16 @@ def job_over(job: JobId, told: str = "[job over]") -> JobFinished:
     return JobFinished(job=job, command=CommandFact(exit_code=0), output=None, told=told)
 
 
+class BenchRuntime:
+    """Remembers which sessions were worked for."""
+
+    def __init__(self) -> None:
+        self.entered: list[Claim] = []
+
+    async def enter(self, claim: Claim) -> None:
+        self.entered.append(claim)
+
+
 class Watcher:
     """Keeps what a listener is told."""
 
@@ -187,6 +197,7 @@ class Rig:
         self.policy = BenchPolicy(verdicts or {})
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
+        self.runtime = BenchRuntime()
         self.watcher = Watcher()
         self.listener: Listener = self.watcher
         self.limits = limits or TurnLimits()
@@ -207,6 +218,7 @@ class Rig:
                 policy=self.policy,
                 approver=self.person,
                 jobs=self.jobs,
+                runtime=self.runtime,
                 listener=self.listener,
                 clock=self.clock,
                 chance=self.chance,

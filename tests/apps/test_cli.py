@@ -131,11 +131,12 @@ async def test_a_session_can_be_given_its_id(outside: Outside) -> None:
     assert ended.result["session_id"] == wanted
 
 
-async def test_a_session_killed_in_mid_command_goes_on_with_a_valid_history(outside: Outside) -> None:
-    marker = signpost(outside)
+async def test_a_session_killed_in_mid_command_goes_on_as_if_nothing_had_happened(outside: Outside) -> None:
+    marker, go = signpost(outside), outside.workspace / "go"
+    os.mkfifo(go)
     replies = [
         calls(bash("echo one")),
-        calls(bash(f"echo on > {marker}; sleep 600"), bash("echo after")),
+        calls(bash(f"echo on > {marker}; read < {go}; echo real; exit 7"), bash("echo after")),
         {"text": "I looked, and went on."},
     ]
     async with outside.scripted(*replies) as model:
@@ -149,16 +150,19 @@ async def test_a_session_killed_in_mid_command_goes_on_with_a_valid_history(outs
             printed = b"".join([chunk async for chunk in process.stdout]).decode()
         acknowledged = [msgspec.json.decode(line)["seq"] for line in printed.splitlines()]
         session = (await outside.hames("sessions", "list", "--json")).result["session"]
+        await anyio.to_thread.run_sync(go.write_text, "on\n")
         ended = await outside.hames(
-            "--resume", str(session), "-p", "go on", "--output-format", "json", *outside.to(model)
+            "--resume", str(session), "-p", "--output-format", "json", *outside.to(model)
         )
+        assert all(seen.extends for seen in model.seen[1:])
+        assert not any(seen.problem for seen in model.seen)
     assert ended.result["result"] == "I looked, and went on."
     events = await exported(outside, str(session))
     assert len(events) > max(acknowledged)
-    lost = [event for event in events if event["type"] == "CallLost"]
-    assert [event["call"] for event in lost] == ["2.0"]
-    assert not any(seen.problem for seen in model.seen)
-    assert all(seen.extends for seen in model.seen[1:])
+    assert not [event for event in events if event["type"] == "CallLost"]
+    ends = {str(event["call"]): event for event in events if event["type"] == "CallFinished"}
+    assert ends["2.0"]["parts"] == [{"type": "text", "text": "real\n[exit 7]"}]
+    assert ends["2.1"]["parts"] == [{"type": "text", "text": "after"}]
 
 
 async def test_a_second_process_on_the_same_session_is_told_who_has_it(outside: Outside) -> None:

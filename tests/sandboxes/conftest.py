@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from hames.core.ports import Sandbox
+from hames.core.ids import SessionId
+from hames.core.ports import Claim, Sandbox
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
-from hames.sandboxes.connection import LauncherProcess
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.sandboxes.unconfined import Unconfined
 
@@ -35,10 +36,26 @@ def sandbox(request: pytest.FixtureRequest, bubblewrap: Bubblewrap) -> Sandbox:
 
 
 @pytest.fixture
-async def process(tmp_path: Path) -> AsyncGenerator[LauncherProcess]:
-    launcher = LauncherProcess(str(tmp_path / "state" / "spool"))
-    yield launcher
-    await launcher.close()
+async def process(tmp_path: Path) -> AsyncGenerator[SupervisorProcess]:
+    supervisor = await entered(tmp_path / "state" / "run")
+    yield supervisor
+    await supervisor.close()
+
+
+@pytest.fixture
+async def enclosed(tmp_path: Path) -> AsyncGenerator[SupervisorProcess]:
+    supervisor = await entered(tmp_path / "state" / "run", enclosed=True)
+    yield supervisor
+    await supervisor.close()
+
+
+async def entered(
+    root: Path, session: str = "session", epoch: int = 1, *, enclosed: bool = False, orphan_s: float = 60
+) -> SupervisorProcess:
+    """The supervisor of a session, as an owner of it sees it."""
+    supervisor = SupervisorProcess(str(root), enclosed=enclosed, orphan_s=orphan_s)
+    await supervisor.enter(Claim(SessionId(session), epoch, 0))
+    return supervisor
 
 
 def bwrap() -> str:

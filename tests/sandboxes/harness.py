@@ -1,39 +1,51 @@
-"""A harness to be killed: starts commands through a launcher, says so, and waits."""
+"""A harness to be killed: starts commands through a supervisor, says so, and waits."""
 
 import os
 import sys
 
 import anyio
+import msgspec
 
-from hames.core.ids import JobId
-from hames.core.ports import CommandSpec, ReadQuery
+from hames.core.ids import JobId, SessionId
+from hames.core.ports import Claim, CommandSpec, ReadQuery
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.sandboxes.unconfined import Unconfined
 
 
-async def main(kind: str, directory: str, workspace: str, token: str) -> None:
-    policy = workspace_policy(Place(os.path.dirname(workspace), workspace))
+class Order(msgspec.Struct):
+    """What this harness is to do. It works for the session `session`, as its owner of epoch 1."""
+
+    sandbox: str
+    root: str
+    workspace: str
+    scripts: list[str]
+    orphan_s: float = 60
+    reads: str = ""
+
+
+async def main(order: Order) -> None:
+    policy = workspace_policy(Place(os.path.dirname(order.workspace), order.workspace))
     bwrap = find_program("bwrap", os.environ.get("PATH", os.defpath))
-    sandbox = Unconfined() if kind == "none" else Bubblewrap(policy, bwrap, directory)
-    process = LauncherProcess(directory)
-    launcher = CommandLauncher(process, sandbox)
-    script = f"(setsid bash -c 'setsid sleep {token} & exec sleep {token}' &); sleep {token} & sleep {token}"
-    for number in range(2):
+    sandbox = Unconfined() if order.sandbox == "none" else Bubblewrap(policy, bwrap, order.root)
+    process = SupervisorProcess(order.root, enclosed=order.sandbox != "none", orphan_s=order.orphan_s)
+    await process.enter(Claim(SessionId("session"), 1, 0))
+    launcher = CommandLauncher(process, sandbox, grace_s=0.2)
+    for number, script in enumerate(order.scripts):
         argv = ("bash", "-c", script)
-        spec = CommandSpec(JobId(f"{number}.0"), argv, workspace, {"PATH": "/usr/bin:/bin"})
+        spec = CommandSpec(JobId(f"{number}.0"), argv, order.workspace, {"PATH": "/usr/bin:/bin"})
         await launcher.start(spec)
-    await SandboxFiles(process, sandbox, ripgrep="").read(ReadQuery(f"{workspace}/file"))
-    running = await launcher.attach(JobId("1.0"))
-    assert running is not None
+    if order.reads:
+        await SandboxFiles(process, sandbox, ripgrep="").read(ReadQuery(order.reads))
     connection = process.connect()
+    await connection.ask([("do", "attach"), ("job", "0.0")])
     sys.stdout.write(f"{connection.pid}\n")
     sys.stdout.flush()
-    await running.wait()
+    await anyio.sleep_forever()
 
 
 if __name__ == "__main__":
-    anyio.run(main, sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4])
+    anyio.run(main, msgspec.json.decode(sys.argv[1], type=Order))

@@ -12,8 +12,8 @@ from hames.core.errors import ConfigError, SandboxError
 from hames.core.ids import JobId
 from hames.core.ports import CommandEnd, CommandSpec, SandboxPolicy
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.testing.sandbox_suite import CHECKS, KEPT, Bench, lay_out
 from tests.sandboxes.conftest import bwrap
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.needs_bwrap]
 
 @pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
 async def test_bubblewrap_passes_the_suite(
-    number: int, process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+    number: int, process: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
 ) -> None:
     home = workspace.parent
     bench = Bench(
@@ -40,7 +40,7 @@ async def test_bubblewrap_passes_the_suite(
 
 
 async def _run(
-    process: LauncherProcess, policy: SandboxPolicy, script: str, *arguments: object, cwd: str = ""
+    process: SupervisorProcess, policy: SandboxPolicy, script: str, *arguments: object, cwd: str = ""
 ) -> tuple[CommandEnd, str]:
     sandbox = Bubblewrap(policy, bwrap(), os.path.join(process.directory, "probe"))
     launcher = CommandLauncher(process, sandbox)
@@ -50,7 +50,6 @@ async def _run(
     with anyio.fail_after(30):
         end = await running.wait()
         output = await running.output(0, 10_000)
-        await launcher.release(running.job)
     assert end is not None
     return end, output.data.decode()
 
@@ -61,7 +60,9 @@ def _file(path: Path, text: str = KEPT) -> Path:
     return path
 
 
-async def test_a_home_as_workspace_still_hides_its_secrets(process: LauncherProcess, tmp_path: Path) -> None:
+async def test_a_home_as_workspace_still_hides_its_secrets(
+    process: SupervisorProcess, tmp_path: Path
+) -> None:
     key = _file(tmp_path / "home" / ".ssh" / "id")
     policy = workspace_policy(Place(str(tmp_path / "home"), str(tmp_path / "home")))
     end, output = await _run(process, policy, 'echo new >made; cat "$1"; echo x >"$1"', key)
@@ -71,7 +72,7 @@ async def test_a_home_as_workspace_still_hides_its_secrets(process: LauncherProc
     assert (tmp_path / "home" / "made").read_text() == "new\n"
 
 
-async def test_a_workspace_below_a_mask_can_be_written(process: LauncherProcess, tmp_path: Path) -> None:
+async def test_a_workspace_below_a_mask_can_be_written(process: SupervisorProcess, tmp_path: Path) -> None:
     secret = _file(tmp_path / "outer" / "secret")
     inner = tmp_path / "outer" / "deep" / "project"
     inner.mkdir(parents=True)
@@ -83,7 +84,7 @@ async def test_a_workspace_below_a_mask_can_be_written(process: LauncherProcess,
     assert end.fact.exit_code == 0
 
 
-async def test_what_must_be_visible_shows_through_a_mask(process: LauncherProcess, tmp_path: Path) -> None:
+async def test_what_must_be_visible_shows_through_a_mask(process: SupervisorProcess, tmp_path: Path) -> None:
     shown, secret = _file(tmp_path / "hidden" / "tool" / "bin"), _file(tmp_path / "hidden" / "tool" / "key")
     workspace = tmp_path / "project"
     workspace.mkdir()
@@ -101,7 +102,7 @@ async def test_what_must_be_visible_shows_through_a_mask(process: LauncherProces
 
 
 async def test_a_virtual_environment_in_the_workspace_can_be_changed(
-    process: LauncherProcess, tmp_path: Path
+    process: SupervisorProcess, tmp_path: Path
 ) -> None:
     venv = tmp_path / "project" / ".venv"
     venv.mkdir(parents=True)
@@ -112,7 +113,7 @@ async def test_a_virtual_environment_in_the_workspace_can_be_changed(
 
 
 async def test_the_interpreter_runs_inside(
-    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+    process: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, bubblewrap)
     argv = (sys.executable, "-c", "import msgspec, sys; print(sys.prefix)")
@@ -123,7 +124,7 @@ async def test_the_interpreter_runs_inside(
     assert (await running.output(0, 1000)).data.decode() == f"{sys.prefix}\n"
 
 
-async def test_plan_mode_writes_nothing(process: LauncherProcess, place: Place) -> None:
+async def test_plan_mode_writes_nothing(process: SupervisorProcess, place: Place) -> None:
     policy = workspace_policy(place, read_only=True)
     end, _ = await _run(process, policy, "echo x >made")
     assert end.fact.exit_code != 0
@@ -131,7 +132,7 @@ async def test_plan_mode_writes_nothing(process: LauncherProcess, place: Place) 
 
 
 async def test_further_directories_can_be_written_but_not_their_control_files(
-    process: LauncherProcess, place: Place, tmp_path: Path
+    process: SupervisorProcess, place: Place, tmp_path: Path
 ) -> None:
     more = tmp_path / "more"
     hook = _file(more / ".git" / "hooks" / "pre-commit")
@@ -142,7 +143,7 @@ async def test_further_directories_can_be_written_but_not_their_control_files(
 
 
 async def test_a_control_file_made_later_is_protected_from_then_on(
-    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+    process: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, bubblewrap)
     ends: list[int | None] = []
@@ -158,7 +159,7 @@ async def test_a_control_file_made_later_is_protected_from_then_on(
 
 
 async def test_a_symbolic_link_as_control_file_opens_nothing(
-    process: LauncherProcess, place: Place, tmp_path: Path
+    process: SupervisorProcess, place: Place, tmp_path: Path
 ) -> None:
     target = _file(tmp_path / "target" / "file")
     (Path(place.workspace) / ".vscode").symlink_to(target.parent)
@@ -166,12 +167,12 @@ async def test_a_symbolic_link_as_control_file_opens_nothing(
     assert target.read_text() == KEPT
 
 
-async def test_nothing_is_left_on_the_host(process: LauncherProcess, place: Place) -> None:
+async def test_nothing_is_left_on_the_host(process: SupervisorProcess, place: Place) -> None:
     await _run(process, workspace_policy(place), "exit 0")
     assert os.listdir(place.workspace) == []
 
 
-async def test_the_network_is_there_when_the_policy_says_so(process: LauncherProcess, place: Place) -> None:
+async def test_the_network_is_there_when_the_policy_says_so(process: SupervisorProcess, place: Place) -> None:
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)
         policy = workspace_policy(place, network=True)
@@ -180,7 +181,7 @@ async def test_the_network_is_there_when_the_policy_says_so(process: LauncherPro
 
 
 async def test_variables_of_the_loader_reach_the_command_only(
-    process: LauncherProcess, bubblewrap: Bubblewrap, workspace: Path
+    process: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
 ) -> None:
     plan = bubblewrap.wrap(CommandSpec(JobId("1.0"), ("env",), str(workspace), {"LD_X": "1", "PATH": "/bin"}))
     assert dict(plan.env) == {"PATH": "/bin"}
@@ -198,7 +199,7 @@ def _program(path: Path, script: str) -> str:
 
 
 async def test_a_missing_program_stops_the_session_with_the_fix(
-    process: LauncherProcess, place: Place, tmp_path: Path
+    process: SupervisorProcess, place: Place, tmp_path: Path
 ) -> None:
     sandbox = Bubblewrap(workspace_policy(place), "", str(tmp_path / "run"))
     assert "apt-get install bubblewrap" in sandbox.problem()
@@ -212,7 +213,7 @@ async def test_a_missing_program_stops_the_session_with_the_fix(
 
 
 async def test_closed_user_namespaces_are_named_with_the_fix(
-    process: LauncherProcess, place: Place, tmp_path: Path
+    process: SupervisorProcess, place: Place, tmp_path: Path
 ) -> None:
     said = "bwrap: setting up uid map: Permission denied"
     broken = _program(tmp_path / "bwrap", f'echo "{said}" >&2; exit 1')
@@ -247,7 +248,7 @@ async def test_a_probe_leaves_nothing_behind(bubblewrap: Bubblewrap, tmp_path: P
 
 
 async def test_a_command_that_could_not_be_started_is_not_taken_for_a_broken_sandbox(
-    process: LauncherProcess, place: Place
+    process: SupervisorProcess, place: Place
 ) -> None:
     end, _ = await _run(process, workspace_policy(place), "true", cwd="/no/such/place")
     assert "/no/such/place" in end.not_started

@@ -1,4 +1,4 @@
-"""The launcher process and the connection to it, also when one of them dies."""
+"""The supervisor and the connection to it, also when one of them dies."""
 
 import os
 import signal
@@ -11,14 +11,13 @@ import pytest
 from hames.core.errors import LauncherError
 from hames.core.ids import JobId
 from hames.core.ports import CommandSpec, Sandbox
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.testing.launcher_suite import ENOUGH_S, alive
+from tests.sandboxes.conftest import entered
 
 pytestmark = pytest.mark.anyio
-
-HARNESS = Path(__file__).parent / "harness.py"
 
 
 def _spec(job: str, workspace: Path, *argv: str) -> CommandSpec:
@@ -43,40 +42,29 @@ async def _until_none(token: str) -> None:
     assert not alive(token)
 
 
-async def test_nothing_is_started_before_it_is_needed(tmp_path: Path) -> None:
-    process = LauncherProcess(str(tmp_path / "spool"))
+async def test_nothing_is_started_or_made_before_it_is_needed(tmp_path: Path) -> None:
+    process = await entered(tmp_path / "run")
     launcher = CommandLauncher(process, Unconfined())
-    assert await launcher.attach(JobId("1.0")) is None
-    await launcher.release(JobId("1.0"))
+    found = await launcher.attach(JobId("1.0"))
+    assert found is not None
+    end = await found.wait()
+    assert end is not None
+    assert "nothing that it wrote down is left" in end.lost
     await launcher.close()
     assert process.running is None
-    assert not (tmp_path / "spool").exists()
+    assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("kind", ["none", pytest.param("bubblewrap", marks=pytest.mark.needs_bwrap)])
-async def test_nothing_outlives_a_harness_that_was_killed(kind: str, tmp_path: Path, workspace: Path) -> None:
-    token = f"20{os.getpid()}1.5"
-    (workspace / "file").write_text("x")
-    spools = tmp_path / "spool"
-    argv = [sys.executable, str(HARNESS), kind, str(spools), str(workspace), token]
-    async with await anyio.open_process(argv, stderr=None) as harness:
-        assert harness.stdout is not None
-        with anyio.fail_after(ENOUGH_S):
-            launcher = int(await harness.stdout.receive())
-            while len(alive(token)) < 8:
-                await anyio.lowlevel.checkpoint()
-        pidfd = os.pidfd_open(launcher)
-        harness.send_signal(signal.SIGKILL)
-    with anyio.fail_after(ENOUGH_S):
-        await anyio.wait_readable(pidfd)
-    os.close(pidfd)
-    assert not alive(token)
-    assert not spools.exists()
+async def test_without_a_session_there_is_nobody_to_run_commands_for(tmp_path: Path) -> None:
+    process = SupervisorProcess(str(tmp_path))
+    with pytest.raises(LauncherError, match="no session has been opened"):
+        await CommandLauncher(process, Unconfined()).start(_spec("1.0", tmp_path, "true"))
+    await process.close()
 
 
 @pytest.mark.needs_bwrap
-async def test_nothing_in_a_sandbox_outlives_a_launcher_that_was_killed(
-    process: LauncherProcess, bubblewrap: Sandbox, workspace: Path
+async def test_nothing_in_a_sandbox_outlives_a_supervisor_that_was_killed(
+    process: SupervisorProcess, bubblewrap: Sandbox, workspace: Path
 ) -> None:
     token = f"20{os.getpid()}2.5"
     launcher = CommandLauncher(process, bubblewrap)
@@ -92,8 +80,8 @@ async def test_nothing_in_a_sandbox_outlives_a_launcher_that_was_killed(
     await _until_none(token)
 
 
-async def test_a_lost_launcher_fails_all_that_wait_and_the_next_start_gets_a_new_one(
-    process: LauncherProcess, workspace: Path
+async def test_a_lost_supervisor_fails_all_that_wait_and_the_next_start_gets_a_new_one(
+    process: SupervisorProcess, workspace: Path
 ) -> None:
     token = f"20{os.getpid()}4.5"
     launcher = CommandLauncher(process, Unconfined())
@@ -114,7 +102,7 @@ async def test_a_lost_launcher_fails_all_that_wait_and_the_next_start_gets_a_new
         os.kill(lost.pid, signal.SIGKILL)
     assert len(failed) == 3
     assert process.running is None
-    again = await launcher.start(_spec("0.0", workspace, "true"))
+    again = await launcher.start(_spec("9.0", workspace, "true"))
     end = await again.wait()
     assert end is not None
     assert end.fact.exit_code == 0
@@ -125,8 +113,8 @@ async def test_a_lost_launcher_fails_all_that_wait_and_the_next_start_gets_a_new
         os.kill(pid, signal.SIGKILL)
 
 
-async def test_signals_of_the_terminal_do_not_end_the_launcher(
-    process: LauncherProcess, workspace: Path
+async def test_signals_of_the_terminal_do_not_end_the_supervisor(
+    process: SupervisorProcess, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, Unconfined())
     connection = process.connect()
@@ -139,36 +127,35 @@ async def test_signals_of_the_terminal_do_not_end_the_launcher(
     assert end.fact.signal == signal.SIGTERM
 
 
-async def test_a_launcher_that_cannot_start_says_why(tmp_path: Path, workspace: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    launcher = CommandLauncher(LauncherProcess(str(tmp_path / "file" / "spool")), Unconfined())
-    with pytest.raises(LauncherError, match="cannot make the launcher's directory"):
-        await launcher.start(_spec("1.0", workspace, "true"))
+async def test_a_supervisor_that_cannot_start_says_why(tmp_path: Path, workspace: Path) -> None:
+    root = tmp_path / "file"
+    process = await entered(root)
+    root.write_text("x")
+    with pytest.raises(LauncherError, match="cannot make the session's directory"):
+        await CommandLauncher(process, Unconfined()).start(_spec("1.0", workspace, "true"))
 
 
 async def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path, workspace: Path) -> None:
-    shared = tmp_path / "shared"
-    (shared / "full").mkdir(parents=True)
+    shared = tmp_path / "run" / "session"
+    shared.mkdir(parents=True)
     shared.chmod(0o755)
-    launcher = CommandLauncher(LauncherProcess(str(shared)), Unconfined())
     with pytest.raises(LauncherError, match="chmod 700"):
-        await launcher.start(_spec("1.0", workspace, "true"))
+        await entered(tmp_path / "run")
 
 
-async def test_what_a_killed_launcher_left_is_removed(tmp_path: Path, workspace: Path) -> None:
-    spools = tmp_path / "spool"
-    spools.mkdir(mode=0o700)
-    (spools / "1.0.out").write_text("old")
-    launcher = CommandLauncher(LauncherProcess(str(spools)), Unconfined())
-    running = await launcher.start(_spec("1.0", workspace, "echo", "new"))
-    await running.wait()
-    assert (await running.output(0, 100)).data == b"new\n"
-    await launcher.close()
-    assert not spools.exists()
+async def test_a_state_directory_with_a_long_name_is_no_obstacle(tmp_path: Path, workspace: Path) -> None:
+    root = tmp_path / ("long" * 40)
+    process = await entered(root, orphan_s=600)
+    running = await CommandLauncher(process, Unconfined()).start(_spec("1.0", workspace, "sleep", "600"))
+    assert await running.wait(0) is None
+    process.connect().abandon()
+    again = await entered(root, epoch=2)
+    assert again.running is not None
+    await again.close()
 
 
 async def test_a_cancelled_start_leaves_nothing_running(
-    process: LauncherProcess, sandbox: Sandbox, workspace: Path
+    process: SupervisorProcess, sandbox: Sandbox, workspace: Path
 ) -> None:
     token = f"20{os.getpid()}3.5"
     launcher = CommandLauncher(process, sandbox)
@@ -176,12 +163,13 @@ async def test_a_cancelled_start_leaves_nothing_running(
         scope.cancel()
         await launcher.start(_spec("1.0", workspace, "sleep", token))
     assert scope.cancelled_caught
-    assert await launcher.attach(JobId("1.0")) is None
+    found = await launcher.attach(JobId("1.0"))
+    assert found is None or (await found.stop()).lost
     assert not alive(token)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
-async def test_commands_run_under_every_event_loop(process: LauncherProcess, workspace: Path) -> None:
+async def test_commands_run_under_every_event_loop(process: SupervisorProcess, workspace: Path) -> None:
     launcher = CommandLauncher(process, Unconfined())
     ends: list[int | None] = []
 
@@ -197,9 +185,9 @@ async def test_commands_run_under_every_event_loop(process: LauncherProcess, wor
     assert sorted(ends, key=str) == [0, 1, 2, 3, 4]
 
 
-async def test_the_launcher_imports_little() -> None:
+async def test_the_supervisor_imports_little() -> None:
     script = (
-        "import sys; sys.path.append(sys.argv[1]); import hames.sandboxes.launcher;"
+        "import sys; sys.path.append(sys.argv[1]); import hames.sandboxes.supervisor;"
         "print(*[name for name in ('json', 're', 'enum', 'socket', 'subprocess', 'typing', 'collections',"
         " 'signal', 'asyncio', 'anyio', 'msgspec', 'site', 'pathlib', 'tempfile') if name in sys.modules])"
     )
@@ -208,8 +196,8 @@ async def test_the_launcher_imports_little() -> None:
     assert done.stdout.split() == []
 
 
-async def test_requests_stay_whole_when_the_launcher_does_not_read(
-    process: LauncherProcess, workspace: Path
+async def test_requests_stay_whole_when_the_supervisor_does_not_read(
+    process: SupervisorProcess, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, Unconfined())
     pid = process.connect().pid
@@ -241,8 +229,8 @@ async def test_requests_stay_whole_when_the_launcher_does_not_read(
     assert not os.access(workspace / "made", os.F_OK)
 
 
-async def test_whoever_waits_to_be_sent_learns_that_the_launcher_is_lost(
-    process: LauncherProcess, workspace: Path
+async def test_whoever_waits_to_be_sent_learns_that_the_supervisor_is_lost(
+    process: SupervisorProcess, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, Unconfined())
     pid = process.connect().pid

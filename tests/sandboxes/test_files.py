@@ -13,8 +13,8 @@ import pytest
 from hames.core.errors import FileProblem, SandboxError
 from hames.core.ports import ReadQuery, Sandbox, SearchQuery, WriteOrder
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.files import SandboxFiles
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.testing.launcher_suite import ENOUGH_S, alive
 from tests.sandboxes.conftest import bwrap
@@ -32,7 +32,7 @@ OpenFiles = Callable[..., SandboxFiles]
 
 
 @pytest.fixture
-async def open_files(process: LauncherProcess) -> AsyncGenerator[OpenFiles]:
+async def open_files(process: SupervisorProcess) -> AsyncGenerator[OpenFiles]:
     opened: list[SandboxFiles] = []
 
     def opener(sandbox: Sandbox, ripgrep: str = RIPGREP, idle_s: float = 30.0) -> SandboxFiles:
@@ -253,7 +253,7 @@ async def test_an_idle_worker_ends_and_the_next_request_starts_another(
 
 
 async def test_a_lost_launcher_is_replaced(
-    process: LauncherProcess, files: SandboxFiles, workspace: Path
+    process: SupervisorProcess, files: SandboxFiles, workspace: Path
 ) -> None:
     (workspace / "file").write_bytes(b"x")
     await files.read(ReadQuery(str(workspace / "file")))

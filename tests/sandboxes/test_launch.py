@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from hames.core.ports import Sandbox
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
 from hames.testing.launcher_suite import CHECKS, Bench
 
 pytestmark = pytest.mark.anyio
@@ -16,7 +16,7 @@ HEAD, TAIL = 64 * 1024, 8 * 1024
 
 @pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
 async def test_the_launcher_passes_the_suite(
-    number: int, process: LauncherProcess, sandbox: Sandbox, workspace: Path
+    number: int, process: SupervisorProcess, sandbox: Sandbox, workspace: Path
 ) -> None:
     launcher = CommandLauncher(process, sandbox, limits=(HEAD, TAIL), grace_s=0.2)
     await CHECKS[number](Bench(launcher, workspace, HEAD, TAIL))

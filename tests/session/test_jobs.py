@@ -1,3 +1,4 @@
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -6,10 +7,10 @@ import anyio
 import pytest
 
 from hames.core.events import CommandFact, JobStarted
-from hames.core.ids import CallId, JobId
-from hames.core.ports import CommandSpec
-from hames.sandboxes.connection import LauncherProcess
+from hames.core.ids import CallId, JobId, SessionId
+from hames.core.ports import Claim, CommandSpec
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.session.jobs import LaunchedJobs, how
 from hames.stores.memory import MemoryStore
@@ -37,7 +38,9 @@ class Bench:
 
 @asynccontextmanager
 async def bench(root: Path) -> AsyncGenerator[Bench]:
-    launcher = CommandLauncher(LauncherProcess(str(root / "run")), Unconfined())
+    process = SupervisorProcess(str(root / "run"))
+    await process.enter(Claim(SessionId("session"), 1, 0))
+    launcher = CommandLauncher(process, Unconfined())
     try:
         yield Bench(launcher, root)
     finally:
@@ -55,6 +58,7 @@ async def test_a_job_that_ended_is_told_with_its_output_and_its_output_is_kept(t
         assert event.told.endswith(": echo built; exit 3]\nbuilt\n")
         assert event.output is not None
         assert await made.store.get(event.output.blob) == b"built\n"
+        made.launcher.release(JobId("1.0"))
         assert await made.launcher.attach(JobId("1.0")) is None
 
 
@@ -87,13 +91,46 @@ async def test_waiting_ends_with_the_first_of_several(tmp_path: Path) -> None:
         assert event.job == "1.1"
 
 
-async def test_a_job_that_nobody_knows_was_stopped_with_hames(tmp_path: Path) -> None:
+async def test_what_is_left_of_a_job_is_told(tmp_path: Path) -> None:
+    gone = {JobId("9.0"): JobStarted(job=JobId("9.0"), call=CallId("9.0"), command="make")}
     async with bench(tmp_path) as made:
-        gone = {JobId("9.0"): JobStarted(job=JobId("9.0"), call=CallId("9.0"), command="make")}
         await made.jobs.wait(gone, 60)
         for event in (*await made.jobs.ended(gone), *await made.jobs.stop(gone)):
-            assert event.command.stopped
-            assert event.told == "[background job 9.0 is gone: it was stopped together with hames: make]"
+            assert event.told.startswith("[background job 9.0 is lost, and nobody knows how it ended (")
+            assert event.command == CommandFact()
+        await made.start("1.0", "true")
+        await made.jobs.wait(gone, 60)
+        for event in (*await made.jobs.ended(gone), *await made.jobs.stop(gone)):
+            assert event.told == (
+                "[background job 9.0 was never started: hames was stopped before it could be: make]"
+            )
+
+
+async def test_a_job_that_could_not_be_started_says_why(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        gone = CommandSpec(JobId("1.0"), ("/no/such/program",), str(tmp_path), {})
+        await made.launcher.start(gone)
+        live = {JobId("1.0"): JobStarted(job=JobId("1.0"), call=CallId("1.0"), command="program")}
+        await made.jobs.wait(live, 60)
+        (event,) = await made.jobs.ended(live)
+        assert "was not started (No such file or directory: /no/such/program)" in event.told
+
+
+async def test_a_job_that_nobody_came_back_for_says_so(tmp_path: Path) -> None:
+    process = SupervisorProcess(str(tmp_path / "run"), orphan_s=0.01)
+    await process.enter(Claim(SessionId("session"), 1, 0))
+    await CommandLauncher(process, Unconfined()).start(
+        CommandSpec(JobId("1.0"), ("/bin/sleep", "600"), str(tmp_path), {})
+    )
+    pidfd = os.pidfd_open(process.connect().pid)
+    process.connect().abandon()
+    await anyio.wait_readable(pidfd)
+    os.close(pidfd)
+    async with bench(tmp_path) as made:
+        live = {JobId("1.0"): JobStarted(job=JobId("1.0"), call=CallId("1.0"), command="sleep 600")}
+        (event,) = await made.jobs.ended(live)
+        assert event.command.stopped
+        assert ", because hames was gone for too long" in event.told
 
 
 def test_how_a_command_ended_is_told_fact_by_fact() -> None:

@@ -80,7 +80,7 @@ class Bench:
         self.seen |= {fact.path: fact.sha256 for fact in result.files}
         if result.output:
             self.outputs[context.call] = result.output
-        if result.job:
+        if isinstance(result.job, JobStarted):
             self.jobs[result.job.job] = result.job
         if result.command and result.command.cwd:
             self.cwd = result.command.cwd

@@ -115,9 +115,26 @@ async def test_what_the_model_is_told_of_commands(bench: Bench, pinned: Callable
     pinned("bash", "\n---\n".join([await bench.say("bash", command=command) for command in commands]))
 
 
-async def test_a_command_over_its_time_is_stopped_with_its_children(bench: Bench) -> None:
-    text = await bench.say("bash", command="echo started; sleep 1000 & echo $!; wait", timeout=300)
-    first, child, *rest = text.split("\n")
+async def test_a_command_over_its_time_goes_on_in_the_background(bench: Bench) -> None:
+    os.mkfifo(bench.place / "go")
+    result = await bench.run("bash", command="echo started; read <go; echo ended; exit 3", timeout=300)
+    assert result.job == JobStarted(JobId("1.0"), CallId("1.0"), "echo started; read <go; echo ended; exit 3")
+    assert result.outcome == "ok"
+    assert plain(result.parts) == (
+        "started\n[it still runs, now in the background as job 1.0: wait for it with job(action=wait, "
+        "job_id=1.0), or stop it; it is stopped 600 s after its start]"
+    )
+    (bench.place / "go").write_text("on\n")
+    assert await bench.say("job", action="wait", job_id="1.0") == "started\nended\n[job 1.0 ended [exit 3]]"
+
+
+async def test_where_it_is_to_be_so_a_command_over_its_time_is_stopped_with_its_children(
+    bench: Bench,
+) -> None:
+    shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=True)
+    arguments = '{"command": "echo started; sleep 1000 & echo $!; wait", "timeout": 300}'
+    action = Bash(bench.launcher, bench.blobs, shell).prepare(arguments)
+    first, child, *rest = plain((await action.run(bench.context())).parts).split("\n")
     assert first == "started"
     assert rest == ["[timed out after 0.3 s; stopped]", "[ended by signal 9]"]
     await gone(int(child))
@@ -142,10 +159,11 @@ async def test_the_time_out_is_bounded(bench: Bench, asked_ms: object, timeout_s
             return await super().start(spec)
 
     launcher = Asked(bench.place)
-    shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd)
     arguments = msgspec.json.encode({"command": "true", "timeout": asked_ms}).decode()
-    await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
-    assert [spec.timeout_s for spec in asked] == [timeout_s]
+    for stops in (True, False):
+        shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=stops)
+        await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
+    assert [spec.timeout_s for spec in asked] == [timeout_s, COMMAND_TIMEOUT_MAX_S]
 
 
 async def test_a_cancelled_command_is_gone_before_the_cancellation_goes_on(bench: Bench) -> None:
@@ -157,7 +175,6 @@ async def test_a_cancelled_command_is_gone_before_the_cancellation_goes_on(bench
             file = bench.place / "pid"
             pids = [int(line) for line in file.read_text().split()] if file.exists() else []
         tasks.cancel_scope.cancel()
-    assert not bench.launcher.commands
     await gone(pids[0])
 
 

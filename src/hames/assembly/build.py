@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from time import gmtime, strftime
+from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -17,7 +18,7 @@ from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
-from hames.core.ports import Approver, AskOptions, Launcher, Model, Sandbox, Tool, Tools
+from hames.core.ports import Approver, AskOptions, Model, Sandbox, Tool, Tools
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Answerer, TurnLimits
 from hames.models.chat import ChatWire
@@ -29,11 +30,12 @@ from hames.policies.modes import Mode
 from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
-from hames.sandboxes.connection import LauncherProcess
 from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import ORPHAN_S, SupervisorProcess
 from hames.sandboxes.profile import Place as SandboxPlace
 from hames.sandboxes.profile import command_env, workspace_policy
+from hames.sandboxes.settling import Settling
 from hames.sandboxes.unconfined import Unconfined
 from hames.session.host import Host, HostParts, Place
 from hames.session.jobs import LaunchedJobs
@@ -71,19 +73,24 @@ async def build(
     *,
     tools: Sequence[Tool] = (),
     model: Model | None = None,
+    orphan_s: float = ORPHAN_S,
 ) -> AsyncGenerator[Parts]:
     """Everything that a run needs; closed, with all its processes, at the end.
 
-    `tools` are further ones, found by `find_tools`; `model` stands in for the one of the settings.
+    `tools` are further ones, found by `find_tools`; `model` stands in for the one of the settings, and
+    `orphan_s` is how long commands outlive this process where the settings do not say.
     Raises `ConfigError`, `SandboxError` and `StoreError`.
     """
     clock, listeners = SystemClock(), Listeners()
     answerer = answerer_for(settings, clock, model)
     policy = policy_for(settings, mode)
     sandbox = sandbox_for(settings, read_only=mode == "plan", confinement=policy.confinement())
-    async with open_store(settings) as store, _launched(settings, sandbox) as launched:
-        launcher, files = launched
-        shell = Shell("bash", command_env(settings.environ), settings.workspace)
+    orphan_s = orphan_s if settings.orphan_s is None else settings.orphan_s
+    async with open_store(settings) as store, _launched(settings, sandbox, orphan_s) as launched:
+        runtime, launcher, files = launched
+        listeners.add(Settling(launcher))
+        env = command_env(settings.environ)
+        shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
         toolbox = Toolbox(
             [
                 Read(files, store),
@@ -107,6 +114,7 @@ async def build(
                 policy=policy,
                 approver=approver,
                 jobs=LaunchedJobs(launcher, store),
+                runtime=runtime,
                 listener=listeners,
                 clock=clock,
                 chance=SystemChance(),
@@ -117,15 +125,21 @@ async def build(
         yield Parts(host, store, answerer.profile, toolbox, listeners)
 
 
+class _Launched(NamedTuple):
+    runtime: SupervisorProcess
+    launcher: CommandLauncher
+    files: SandboxFiles
+
+
 @asynccontextmanager
-async def _launched(settings: Settings, sandbox: Sandbox) -> AsyncGenerator[tuple[Launcher, SandboxFiles]]:
-    spools = os.path.join(settings.directories.state, "run", f"{os.getpid()}-{SystemChance().bits(32):08x}")
-    process = LauncherProcess(spools)
-    launcher = CommandLauncher(process, sandbox)
+async def _launched(settings: Settings, sandbox: Sandbox, orphan_s: float) -> AsyncGenerator[_Launched]:
+    above = os.path.join(settings.directories.state, "run")
+    runtime = SupervisorProcess(above, enclosed=settings.sandbox != "none", orphan_s=orphan_s)
+    launcher = CommandLauncher(runtime, sandbox)
     ripgrep = find_program("rg", settings.environ.get("PATH", os.defpath))
-    files = SandboxFiles(process, sandbox, ripgrep=ripgrep)
+    files = SandboxFiles(runtime, sandbox, ripgrep=ripgrep)
     try:
-        yield launcher, files
+        yield _Launched(runtime, launcher, files)
     finally:
         with anyio.CancelScope(shield=True):
             await files.close()

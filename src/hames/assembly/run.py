@@ -14,6 +14,8 @@ from hames.channels.headless import Denials, Headless, NobodyHere, Output, Progr
 from hames.core.errors import ExitCode, UsageError
 
 STDIN = 0
+ORPHAN_S = 60.0
+"""Nobody may be there to notice that this run is gone."""
 
 
 async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
@@ -23,7 +25,7 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
         words = read_prompt()
     say_notices(settings)
     denials = Denials()
-    async with build(settings, NobodyHere(), settings.mode("auto")) as parts:
+    async with build(settings, NobodyHere(), settings.mode("auto"), orphan_s=ORPHAN_S) as parts:
         parts.listeners.add(denials)
         if request.output == "stream-json":
             names = [spec.name for spec in parts.tools.specs()]

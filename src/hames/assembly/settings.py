@@ -14,7 +14,7 @@ import msgspec
 
 from hames.assembly.merge import Source, merge
 from hames.assembly.secret import Environ
-from hames.assembly.settings_file import Choices, Permissions, SandboxName, read_choices
+from hames.assembly.settings_file import AtTimeout, Choices, Permissions, SandboxName, read_choices
 from hames.assembly.trust import control_files, is_trusted
 from hames.core.errors import ConfigError, UsageError
 from hames.core.limits import WAIT_JOBS_S
@@ -27,7 +27,7 @@ MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
 NEVER_BY_PROJECT = (
     *("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs"),
-    *("disk_quota", "keep_days"),
+    *("disk_quota", "keep_days", "orphan_s"),
 )
 """Where requests go, with which key, how far the boundary reaches, and what becomes of the log, is never a
 project's to say."""
@@ -84,6 +84,8 @@ class Settings(msgspec.Struct, frozen=True):
     max_steps: int | None = None
     max_budget_usd: float | None = None
     wait_jobs_s: float = WAIT_JOBS_S
+    orphan_s: float | None = None
+    at_timeout: AtTimeout = "background"
     add_dirs: tuple[str, ...] = ()
     append_system_prompt: str = ""
     disk_quota: int | None = None
@@ -145,6 +147,8 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         max_steps=chosen.max_steps,
         max_budget_usd=chosen.max_budget_usd,
         wait_jobs_s=WAIT_JOBS_S if chosen.wait_jobs_s is None else chosen.wait_jobs_s,
+        orphan_s=chosen.orphan_s,
+        at_timeout=chosen.at_timeout or "background",
         add_dirs=_add_dirs(sources, directories.home, at.cwd),
         append_system_prompt=chosen.append_system_prompt or "",
         disk_quota=chosen.disk_quota,

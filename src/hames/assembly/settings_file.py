@@ -11,8 +11,13 @@ from hames.core.nearest import hint
 from hames.core.profiles import WireName
 
 SandboxName = Literal["bubblewrap", "none"]
+AtTimeout = Literal["background", "stop"]
 
-_SHOWN: dict[str, tuple[str, ...]] = {"wire": get_args(WireName), "sandbox": get_args(SandboxName)}
+_SHOWN: dict[str, tuple[str, ...]] = {
+    "wire": get_args(WireName),
+    "sandbox": get_args(SandboxName),
+    "at_timeout": get_args(AtTimeout),
+}
 """Keys that take one of a few words."""
 
 
@@ -64,6 +69,15 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     wait_jobs_s: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="Seconds that a headless run waits for background commands."),
+    ] = None
+    orphan_s: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="Seconds that commands outlive a hames that was killed; else 1200, or 60 with `-p`."
+        ),
+    ] = None
+    at_timeout: Annotated[
+        AtTimeout | None, Meta(description="What happens to a command that takes too long.")
     ] = None
     add_dirs: Annotated[
         tuple[str, ...] | None, Meta(description="Further directories that may be written.")

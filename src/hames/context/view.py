@@ -18,6 +18,7 @@ from hames.core.events import (
     ContextShrunk,
     Entry,
     FilesRestored,
+    JobDetached,
     JobFinished,
     JobStarted,
     Labelled,
@@ -120,6 +121,7 @@ class View:
         self.seen: dict[str, str] = {}
         self.todos: tuple[Todo, ...] = ()
         self.jobs: dict[JobId, JobStarted] = {}
+        self.detached: set[JobId] = set()
         self.outputs: dict[CallId, OutputFact] = {}
         self.open_calls: dict[CallId, OpenCall] = {}
         self._order: list[Call] = []
@@ -133,6 +135,11 @@ class View:
         if entry.event is not None:
             self._take(entry.event, entry)
 
+    @property
+    def awaited(self) -> dict[JobId, JobStarted]:
+        """The background commands that a turn waits for: those that were not detached."""
+        return {job: started for job, started in self.jobs.items() if job not in self.detached}
+
     def has_heard(self, dedup: str | None) -> bool:
         """Whether words with this key are in the log already."""
         return dedup is not None and dedup in self._dedup
@@ -141,7 +148,7 @@ class View:
         match event:
             case SessionOpened() | SettingsPinned() | ModeChanged():
                 self._setting(event)
-            case UserSpoke() | JobStarted() | JobFinished() | ChildReported():
+            case UserSpoke() | JobStarted() | JobDetached() | JobFinished() | ChildReported():
                 self._news(event)
             case TurnStarted() | TurnEnded():
                 self._turn(event)
@@ -184,7 +191,7 @@ class View:
             case ModeChanged():
                 self.mode = event.mode
 
-    def _news(self, event: UserSpoke | JobStarted | JobFinished | ChildReported) -> None:
+    def _news(self, event: UserSpoke | JobStarted | JobDetached | JobFinished | ChildReported) -> None:
         match event:
             case UserSpoke():
                 if event.dedup is not None:
@@ -192,8 +199,11 @@ class View:
                 self._say(UserMessage(event.parts))
             case JobStarted():
                 self.jobs[event.job] = event
+            case JobDetached():
+                self.detached.add(event.job)
             case JobFinished():
                 self.jobs.pop(event.job, None)
+                self.detached.discard(event.job)
                 if event.output is not None:
                     self.outputs[CallId(event.job)] = event.output
                 self._say(UserMessage((Text(event.told),)))

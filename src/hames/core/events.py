@@ -335,6 +335,12 @@ class JobStarted(Event, frozen=True):
     name: str = ""
 
 
+class JobDetached(Event, frozen=True):
+    """A background command is meant to stay: nobody waits for it, and the end of the session spares it."""
+
+    job: JobId
+
+
 class JobFinished(Event, frozen=True):
     """A background command is over, or was stopped. The model is told once."""
 
@@ -459,6 +465,7 @@ AnyEvent = (
     | CallFinished
     | CallLost
     | JobStarted
+    | JobDetached
     | JobFinished
     | ContextShrunk
     | SnapshotTaken

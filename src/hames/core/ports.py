@@ -17,6 +17,7 @@ from hames.core.events import (
     Entry,
     FileFact,
     FileIntent,
+    JobDetached,
     JobFinished,
     JobStarted,
     Outcome,
@@ -409,23 +410,29 @@ class SandboxPolicy(msgspec.Struct, frozen=True):
 
 class CommandSpec(msgspec.Struct, frozen=True):
     """One command to run. `env` is all of its environment. File descriptor 3 is the control pipe: a
-    line with an absolute path written to it becomes `CommandEnd.cwd`."""
+    line with an absolute path written to it becomes `CommandEnd.cwd`. After `timeout_s` it is ended.
+    `scratch` is a directory that holds what the commands of a session share of temporary files; without
+    one, such files vanish with the command."""
 
     job: JobId
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     timeout_s: float | None = None
+    scratch: str = ""
 
 
 class LaunchPlan(msgspec.Struct, frozen=True):
     """A command as the kernel is given it. `reports_start`: the sandbox says on file descriptor 4, its
-    own, whether it really started the command, so that its failure cannot pass for the command's."""
+    own, whether it really started the command, so that its failure cannot pass for the command's.
+    `own_network` is the argument that gives it a network of its own: whoever starts it inside a network of
+    the session's leaves it out."""
 
     argv: tuple[str, ...]
     cwd: str
     env: Mapping[str, str]
     reports_start: bool
+    own_network: str = ""
 
 
 class SandboxReport(msgspec.Struct, frozen=True):
@@ -455,13 +462,16 @@ class Sandbox(Protocol):
 
 
 class CommandEnd(msgspec.Struct, frozen=True):
-    """How a command ended. `not_started` says why, when the sandbox failed before the command."""
+    """How a command ended. `not_started` says why, when the sandbox failed before the command; `lost` what
+    is known, when nobody knows how it ended. `unattended`: it was stopped because nobody came back."""
 
     fact: CommandFact
     output_bytes: int
     kept_bytes: int
     spool: str
     not_started: str = ""
+    lost: str = ""
+    unattended: bool = False
 
 
 class OutputSlice(msgspec.Struct, frozen=True):
@@ -482,30 +492,44 @@ class Running(Protocol):
         """At most `limit` bytes from `start`; a negative `start` counts from the end."""
         ...
 
-    async def wait(self, timeout_s: float | None = None) -> CommandEnd | None:
-        """The end, or None when it has not come within `timeout_s`."""
+    async def wait(self, timeout_s: float | None = None, *, from_start: bool = False) -> CommandEnd | None:
+        """The end, or None when it has not come within `timeout_s`, counted from now or from its start."""
         ...
 
     async def stop(self) -> CommandEnd:
         """End the whole tree of the command; returns when it is gone."""
         ...
 
+    def take_output(self) -> str:
+        """A file with what was kept of the output of an ended command; whoever asks may take it away."""
+        ...
+
 
 class Launcher(Protocol):
-    """The process that owns commands. See `docs/processes.md`."""
+    """The process that owns commands. See `docs/processes.md`. A command is remembered until its end is on
+    the session's log."""
 
     async def start(self, spec: CommandSpec) -> Running: ...
 
     async def attach(self, job: JobId) -> Running | None:
-        """A command that was started before, also by another process; None if it is not known."""
+        """A command that was asked for before, also by another process; None when it was never started."""
         ...
 
-    async def release(self, job: JobId) -> None:
-        """Forget an ended command and remove its spool."""
+    async def detach(self, job: JobId) -> None:
+        """Let a command run on when the session is closed."""
         ...
 
     async def close(self) -> None:
-        """Stop everything; returns when the processes are gone."""
+        """Stop everything that is not detached; returns when the processes are gone."""
+        ...
+
+
+class Runtime(Protocol):
+    """What works for a session beside this process, and may have been left by one before it."""
+
+    async def enter(self, claim: Claim) -> None:
+        """Work for this session from now on. What runs for it goes on, and is cut off from any older
+        owner. Raises `Fenced` when there is a newer one."""
         ...
 
 
@@ -628,7 +652,7 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
     command: CommandFact | None = None
     files: tuple[FileFact, ...] = ()
     todos: tuple[Todo, ...] | None = None
-    job: JobStarted | None = None
+    job: JobStarted | JobDetached | None = None
     blobs: tuple[bytes, ...] = ()
 
 
@@ -668,6 +692,16 @@ class Reconcilable(Action, Protocol):
 
     async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
         """Read the world. Changes nothing."""
+        ...
+
+
+@runtime_checkable
+class Attachable(Action, Protocol):
+    """An action that may go on, or have ended, while nobody watched."""
+
+    async def attach(self, context: CallContext, *, wait: bool) -> Settled:
+        """Find it again, and see it through to its end. Without `wait` one that still runs is left to the
+        background: its result says so."""
         ...
 
 

@@ -1,9 +1,12 @@
 """One turn: assemble -> ask -> act (judge, run, observe) -> record -> shrink, until nothing is owed."""
 
+from collections.abc import Mapping
+
 import anyio
 
 from hames.core.errors import ModelError, SandboxError, StoreFull
-from hames.core.events import LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
+from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
+from hames.core.ids import JobId
 from hames.core.messages import Text
 from hames.core.ports import Pinned
 from hames.loop.act import Acted, act
@@ -88,25 +91,31 @@ async def _settle(kit: Kit, reply: ModelReplied, acted: Acted) -> Ending | None:
         return None
     if await steer(kit):
         return None
-    if kit.view.jobs:
+    if kit.view.awaited:
         await kit.journal.record()
-        await kit.jobs.wait(kit.view.jobs, kit.limits.wait_jobs_s)
+        await kit.jobs.wait(kit.view.awaited, kit.limits.wait_jobs_s)
         if await steer(kit):
             return None
         return await _leave_jobs(kit)
     if acted.unapproved:
         return Ending("blocked", f"a person is needed: {acted.unapproved[0]}", "approval")
+    if kit.view.detached:
+        return Ending("unfinished_background", f"detached jobs run on: {_named(kit.view.jobs)}", "detached")
     return Ending("done", "the model has nothing more to do")
 
 
 async def _leave_jobs(kit: Kit) -> Ending:
-    names = ", ".join(kit.view.jobs)
-    for event in await kit.jobs.stop(kit.view.jobs):
+    names = _named(kit.view.awaited)
+    for event in await kit.jobs.stop(kit.view.awaited):
         kit.journal.stage(event)
     words = (
         f"background work was still unfinished after {kit.limits.wait_jobs_s:g} s and was stopped: {names}"
     )
     return Ending("unfinished_background", words, "jobs")
+
+
+def _named(jobs: Mapping[JobId, JobStarted]) -> str:
+    return ", ".join(f"{job} ({started.command})" for job, started in jobs.items())
 
 
 def _cancelled(kit: Kit) -> Ending:

@@ -9,9 +9,21 @@ from hames.core.ports import CommandSpec, LaunchPlan, SandboxPolicy, SandboxRepo
 from hames.sandboxes.mounts import Mount, plan_mounts
 from hames.sandboxes.present import Present
 from hames.sandboxes.probe import MISSING, Trial
+from hames.sandboxes.runtime import SCRATCH
 
 _STATUS_FD = 4
-_NAMESPACES = ("--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL")
+_NAMESPACES = (
+    "--unshare-user",
+    "--unshare-ipc",
+    "--unshare-pid",
+    "--unshare-uts",
+    "--unshare-cgroup-try",
+    "--die-with-parent",
+    "--new-session",
+    "--cap-drop",
+    "ALL",
+)
+_OWN_NETWORK = "--unshare-net"
 _NO_MORE_NAMESPACES = "--disable-userns"
 _RESOLVER = ("/run/systemd/resolve", "/run/resolvconf", "/run/NetworkManager")
 _SYSTEM = ("/run/current-system", "/run/wrappers", "/run/opengl-driver", "/nix")
@@ -32,6 +44,7 @@ _KERNEL = (
 )
 """Settings of the kernel that the user 0 may change without any capability: shown, never written."""
 
+_SHARED_NAMES = dict(SCRATCH)
 _LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH")
 
 
@@ -62,7 +75,7 @@ class Bubblewrap:
         self._visible = (*policy.visible, *shown)
         self._present = Present((*policy.protected, *policy.masked, *self._visible))
         self._isolation: tuple[str, ...] = ()
-        self._last: tuple[str, ...] = ()
+        self._last: dict[str, tuple[str, ...]] = {}
 
     @property
     def name(self) -> str:
@@ -79,7 +92,7 @@ class Bubblewrap:
         env = {name: value for name, value in spec.env.items() if name not in inside}
         argv = (
             self._program or "/usr/bin/bwrap",
-            *self._boundary(),
+            *self._boundary(spec.scratch),
             "--json-status-fd",
             str(_STATUS_FD),
             *(part for name in inside for part in ("--setenv", name, spec.env[name])),
@@ -88,7 +101,8 @@ class Bubblewrap:
             "--",
             *spec.argv,
         )
-        return LaunchPlan(argv, "/", env, reports_start=True)
+        own_network = "" if self._policy.network else _OWN_NETWORK
+        return LaunchPlan(argv, "/", env, reports_start=True, own_network=own_network)
 
     async def probe(self) -> SandboxReport:
         """See `Sandbox`. Tries a write, a read and a connection that must all fail."""
@@ -111,10 +125,13 @@ class Bubblewrap:
         boundary = Bubblewrap(tried, self._program, self._scratch)._boundary()
         return (self._program, *boundary, "--chdir", "/", "--", *inner)
 
-    def _boundary(self) -> tuple[str, ...]:
-        """Everything but the command. Looked up each time: what is protected may have come into being."""
-        if not self._present.refresh() and self._last:
-            return self._last
+    def _boundary(self, shared: str = "") -> tuple[str, ...]:
+        """Everything but the command. Looked up each time: what is protected may have come into being.
+        `shared` is the directory with the session's temporary files."""
+        if self._present.refresh():
+            self._last.clear()
+        if shared in self._last:
+            return self._last[shared]
         policy = self._policy
         present = SandboxPolicy(
             workspace=policy.workspace,
@@ -128,17 +145,17 @@ class Bubblewrap:
         for path in filter(os.path.exists, _KERNEL):
             arguments += ("--ro-bind", path, path)
         sealed: list[str] = []
-        for mount in plan_mounts(present):
-            _add(arguments, sealed, mount)
-        self._last = (*arguments, *sealed)
-        return self._last
+        for mount in plan_mounts(present, shared=bool(shared)):
+            _add(arguments, sealed, mount, shared)
+        self._last[shared] = (*arguments, *sealed)
+        return self._last[shared]
 
     def _isolate(self) -> tuple[str, ...]:
         """The namespaces. Older programs lack an option: the program itself says which it has."""
         if not self._isolation:
             more = (_NO_MORE_NAMESPACES,) if _mentions(self._program, _NO_MORE_NAMESPACES) else ()
-            net = ("--share-net",) if self._policy.network else ()
-            self._isolation = (*_NAMESPACES, *more, *net)
+            net = () if self._policy.network else (_OWN_NETWORK,)
+            self._isolation = (*net, *_NAMESPACES, *more)
         return self._isolation
 
 
@@ -150,11 +167,13 @@ def _mentions(program: str, option: str) -> bool:
         return False
 
 
-def _add(arguments: list[str], sealed: list[str], mount: Mount) -> None:
+def _add(arguments: list[str], sealed: list[str], mount: Mount, shared: str) -> None:
     path = mount.path
     match mount.kind:
         case "scratch":
             arguments += ("--tmpfs", path)
+        case "shared":
+            arguments += ("--bind", os.path.join(shared, _SHARED_NAMES[path]), path)
         case "read":
             arguments += ("--ro-bind", path, path)
         case "write":

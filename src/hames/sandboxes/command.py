@@ -1,9 +1,9 @@
-"""One command in the launcher's hands: its processes, its pipes, and the facts of its end.
+"""One command in the supervisor's hands: its processes, its pipes, and the facts of its end.
 
 A command passes through `running`, `ending` (its process is gone, its tree may not be) and `over`.
 With a sandbox, its process is bubblewrap; the first line on the status pipe names the sandbox's init,
 whose end is the end of every process inside. Without one, its tree is its process group, and whatever
-left the group and was adopted by the launcher with the mark `HAMES_JOB` in its environment.
+left the group and was adopted by the supervisor with the mark `HAMES_JOB` in its environment.
 """
 
 import os
@@ -11,6 +11,7 @@ import select
 import time
 
 from hames.sandboxes.process_tree import SIGKILL, SIGTERM, end_adopted, kill, younger
+from hames.sandboxes.runtime import COPY_BYTES
 from hames.sandboxes.spawn import spawn
 from hames.sandboxes.spool import Spool
 from hames.sandboxes.wire import Frame, Items
@@ -30,6 +31,7 @@ class Facts:
         self.exit: int | None = None
         self.timed_out = False
         self.stopped = False
+        self.unattended = False
         self.elapsed = 0.0
         self.cwd = ""
         self.problem = ""
@@ -46,6 +48,7 @@ class Facts:
         facts = [
             ("timed_out", "1" if self.timed_out else ""),
             ("stopped", "1" if self.stopped else ""),
+            ("unattended", "1" if self.unattended else ""),
             ("elapsed_s", f"{self.elapsed:.6f}"),
             ("cpu_s", f"{self._cpu:.6f}"),
             ("memory_kb", str(self._memory_kb)),
@@ -58,14 +61,22 @@ class Facts:
 
 
 class Command:
-    """See the head of this file. `changed` says that `descriptors` are not what they were."""
+    """See the head of this file. `changed` says that `descriptors` are not what they were.
 
-    def __init__(self, job: str, frame: Frame, known: set[int]) -> None:
+    `started` is the time of the start, `copy` a small output as it was at the end, and `recorded` that the
+    end was written down. Raises OSError when there can be no spool.
+    """
+
+    def __init__(self, mark: str, spool: str, frame: Frame, known: set[int]) -> None:
         self._known = known
-        self.spool = Spool(frame.get("spool"), int(frame.get("head", "0")), int(frame.get("tail", "0")))
+        self._head = frame.get("head", "0")
+        self.spool = Spool(spool, int(self._head), int(frame.get("tail", "0")))
         self.changed = True
         self.state = "running"
-        self._mark = f"HAMES_JOB={job}"
+        self.started = time.monotonic()
+        self.copy = b""
+        self.recorded = False
+        self._mark = f"HAMES_JOB={mark}"
         self._confined = bool(frame.get("confined"))
         self._grace_s = float(frame.get("grace_s", "2"))
         self._deadline: float | None = None
@@ -74,7 +85,6 @@ class Command:
         self._init = 0
         self._fds: dict[str, int] = {}
         self._status = b""
-        self._started = time.monotonic()
         self._facts = Facts()
 
     @property
@@ -100,17 +110,17 @@ class Command:
 
     # Start
 
-    def start(self, frame: Frame, stdio: int | None) -> None:
+    def start(self, frame: Frame, stdio: int | None, *, enclosed: bool) -> None:
         """Spawn it. A failure is an end, with its reason."""
         try:
-            self._pid, self._fds = spawn(frame, stdio, self._mark)
+            self._pid, self._fds = spawn(frame, stdio, self._mark, enclosed=enclosed)
         except OSError as error:
             self._facts.problem = f"{error.strerror}: {error.filename}"
             self._finish()
             return
         self._known.add(self._pid)
         limit = frame.number("timeout_s")
-        self._deadline = None if limit is None else self._started + limit
+        self._deadline = None if limit is None else self.started + limit
 
     # Events
 
@@ -129,7 +139,7 @@ class Command:
     def tick(self, now: float) -> None:
         """Do what time asks for."""
         if self.state == "running" and self._kill_at is not None and now >= self._kill_at:
-            self.kill()
+            self._kill()
         elif self.state == "running" and self._deadline is not None and now >= self._deadline:
             self._facts.timed_out = True
             self._deadline = None
@@ -143,8 +153,14 @@ class Command:
             self._facts.stopped = True
             self._terminate()
 
-    def kill(self) -> None:
-        """End it now."""
+    def end(self, *, unattended: bool) -> None:
+        """End it now because the session is closed, or because nobody has come back for it."""
+        if self.state == "running":
+            self._facts.stopped = True
+            self._facts.unattended = unattended
+            self._kill()
+
+    def _kill(self) -> None:
         self._kill_at = None
         self._deadline = None
         if self.state == "running":
@@ -154,7 +170,7 @@ class Command:
             kill(self._pid, SIGKILL, group=True)
 
     def await_end(self) -> None:
-        """Block until it is over, or cannot be ended. Only for the very end of the launcher."""
+        """Block until it is over, or cannot be ended. Only for the very end of the supervisor."""
         if self.state == "running":
             self._main_ended(0)
         until = time.monotonic() + _LAST_S
@@ -174,7 +190,7 @@ class Command:
         try:
             os.killpg(group or self._pid, SIGTERM)
         except (ProcessLookupError, PermissionError):
-            self.kill()
+            self._kill()
         else:
             self._kill_at = time.monotonic() + self._grace_s
 
@@ -188,9 +204,7 @@ class Command:
         """Only bubblewrap can write there: inside the sandbox the descriptor is closed."""
         self._status += self._read("status")
         if not self._init:
-            _, _, rest = self._status.partition(b'"child-pid": ')
-            digits = rest[: rest.find(b",")]
-            self._init = int(digits) if digits.isdigit() else 0
+            self._init = _child(self._status)
             self._known.add(self._init)
 
     def _take_output(self, chunks: int) -> None:
@@ -219,11 +233,11 @@ class Command:
         if not self._confined:
             kill(self._pid, SIGKILL, group=True)
         _, status, used = os.wait4(self._pid, 0)
-        self._facts.elapsed = time.monotonic() - self._started
+        self._facts.elapsed = time.monotonic() - self.started
         self._facts.exit = os.waitstatus_to_exitcode(status)
         self._facts.count(used.ru_utime + used.ru_stime, used.ru_maxrss)
         self._close("main")
-        self._read_control()
+        self._facts.cwd = _last_path(self._read("control"))
         if self._confined:
             self._read_status()
         self.state = "ending"
@@ -235,7 +249,7 @@ class Command:
             self._init_ended()
 
     def _init_ended(self) -> None:
-        """Bubblewrap is gone, so the init of the sandbox is a child of the launcher, or gone as well."""
+        """Bubblewrap is gone, so the init of the sandbox is a child of the supervisor, or gone as well."""
         try:
             pid, _, used = os.wait4(self._init, os.WNOHANG)
         except ChildProcessError:
@@ -250,7 +264,9 @@ class Command:
             self.changed = True
 
     def _look_for_tree(self) -> None:
-        pids = [pid for pid in younger(self._since()) if pid not in self._known]
+        # After a long run the numbers may have gone round: then all processes are looked at.
+        since = self._pid if self._facts.elapsed < _ROUND_S else 0
+        pids = [pid for pid in younger(since) if pid not in self._known]
         again = end_adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
         try:
             os.killpg(self._pid, 0)
@@ -258,30 +274,20 @@ class Command:
             if not again:
                 self._finish()
 
-    def _since(self) -> int:
-        """After a long run the numbers may have gone round: then all processes are looked at."""
-        return self._pid if self._facts.elapsed < _ROUND_S else 0
-
     def _finish(self) -> None:
         if "out" in self._fds:
             self._take_output(_DRAIN_CHUNKS)
         for name in list(self._fds):
             self._close(name)
-        if self._confined and (self._facts.exit or 0) > 0 and not self._stood():
+        # Bubblewrap reports an exit code only for a command that it has really started.
+        if self._confined and (self._facts.exit or 0) > 0 and b'"exit-code": ' not in self._status:
             said = self.spool.slice(0, _REASON_BYTES)[1].decode("utf-8", "replace")
             self._facts.problem = said.strip() or "the sandbox ended before the command, without a word"
+        if self.spool.total == self.spool.kept <= COPY_BYTES:
+            self.copy = self.spool.slice(0, COPY_BYTES)[1]
         self.spool.close()
         self._known -= {self._pid, self._init}
         self.state = "over"
-
-    def _stood(self) -> bool:
-        """Bubblewrap reports an exit code only for a command that it has really started."""
-        return b'"exit-code": ' in self._status
-
-    def _read_control(self) -> None:
-        lines = self._read("control").split(b"\n")[:-1]
-        paths = [line for line in lines if line.startswith(b"/") and b"\0" not in line]
-        self._facts.cwd = paths[-1].decode("utf-8", "surrogateescape") if paths else ""
 
     def _close(self, name: str) -> None:
         fd = self._fds.pop(name, None)
@@ -300,7 +306,20 @@ class Command:
 
     def facts(self) -> Items:
         """How it ended."""
-        return [("state", "over"), *self._facts.items(), *self._sizes()]
+        return [("state", "over"), *self._facts.items(), *self._sizes(), ("head", self._head)]
 
     def _sizes(self) -> Items:
-        return [("total", str(self.spool.total)), ("kept", str(self.spool.kept)), ("spool", self.spool.path)]
+        return [("total", str(self.spool.total)), ("kept", str(self.spool.kept))]
+
+
+def _child(status: bytes) -> int:
+    """The sandbox's init, by what bubblewrap has said so far; 0 when it has not said."""
+    digits = status.partition(b'"child-pid": ')[2].partition(b",")[0]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _last_path(control: bytes) -> str:
+    """The last absolute path that came whole on the control pipe."""
+    lines = control.split(b"\n")[:-1]
+    paths = [line for line in lines if line.startswith(b"/") and b"\0" not in line]
+    return paths[-1].decode("utf-8", "surrogateescape") if paths else ""

@@ -1,4 +1,4 @@
-"""The harness' end of the launcher: the process, its socket, and answers found by whoever waits.
+"""The harness' end of the supervisor: its socket, and answers found by whoever waits.
 
 There is no reading task. Of all that wait for an answer one reads the socket for everybody; when it has
 its own answer, or is cancelled, the next one goes on.
@@ -6,38 +6,46 @@ its own answer, or is cancelled, the next one goes on.
 
 import contextlib
 import os
+import select
 import signal
 import socket
-import stat
-import sys
+import struct
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import anyio
 
 from hames.core.errors import ArgumentProblem, LauncherError
+from hames.sandboxes.runtime import LOG, SOCKET
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+FENCED = "another owner has taken the session over"
 _CLOSE_S = 10.0
-_LOG = "launcher.log"
+_LEAVE_MS = 2000
 
 
-def program(module: str, *arguments: str) -> tuple[str, ...]:
-    """The command that runs `main` of one of our modules with the standard library alone.
+class Line(NamedTuple):
+    """A fresh connection to a supervisor. `child`: this process has started it."""
 
-    The module is imported, not run by path: so its compiled form is used.
-    """
-    script = f"import sys; sys.path.append(sys.argv[1]); from {module} import main; main(*sys.argv[2:])"
-    return (sys.executable, "-X", "utf8", "-I", "-S", "-c", script, _ROOT, *arguments)
+    socket: socket.socket
+    pid: int
+    child: bool
 
 
 class Connection:
-    """One launcher process, from its start to its end. A lost one stays lost."""
+    """One connection, from its start to its end. A lost one stays lost; `fenced` says that somebody else
+    owns the session now."""
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, line: Line) -> None:
         self.directory = directory
         self.lost = ""
+        self.fenced = False
+        self.pid = line.pid
+        self._child = line.child
+        self._socket = line.socket
+        self._pidfd = _pidfd(line.pid)
         self._closing = False
+        self._stays = False
         self._frames = Frames()
         self._number = 0
         self._answers: dict[str, Frame | None] = {}
@@ -45,10 +53,9 @@ class Connection:
         self._reading = False
         self._unsent = b""
         self._sending = anyio.Lock()
-        self._socket, self.pid = _spawn(directory)
 
     async def ask(self, items: Items, fds: Sequence[int] = ()) -> Frame:
-        """Send a request and return its answer. Raises `LauncherError` when the launcher is gone, and
+        """Send a request and return its answer. Raises `LauncherError` when the supervisor is gone, and
         `ArgumentProblem` for text that no process can be given. A cancelled request is carried out all
         the same."""
         self._number += 1
@@ -79,16 +86,26 @@ class Connection:
                 async with self._sending:
                     await self._drain()
 
-    async def close(self) -> None:
-        """Let the launcher end everything; returns when it is gone."""
+    def post(self, items: Items) -> None:
+        """Send a short first request, on a line that has carried nothing yet. Raises `LauncherError`."""
+        self._push(encode(items), ())
+
+    async def close(self, releases: Items) -> None:
+        """Let the supervisor end everything; returns when it is gone, or stays for a detached job."""
         self._closing = True
-        with anyio.CancelScope(shield=True):
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)
-            with anyio.move_on_after(_CLOSE_S):
-                while not self.lost:
-                    await self._receive("close")
-            self._lose()
+        with (
+            anyio.CancelScope(shield=True),
+            anyio.move_on_after(_CLOSE_S),
+            contextlib.suppress(LauncherError),
+        ):
+            answer = await self.ask([("do", "close"), *releases])
+            self._stays = answer.get("state") == "stays"
+        self._lose()
+
+    def abandon(self) -> None:
+        """Let go of the supervisor, as if this process had died: it goes on without us."""
+        self._stays = True
+        self._lose()
 
     async def _drain(self) -> None:
         while self._unsent:
@@ -107,6 +124,9 @@ class Connection:
         except BlockingIOError:
             return False
         except OSError as error:
+            # What it said before it left is still there to be read.
+            while not self.lost and self._take():
+                continue
             self._lose()
             raise LauncherError(self.lost) from error
         self._unsent = data[sent:]
@@ -142,20 +162,24 @@ class Connection:
             self._reading = False
             self._wake(waiter)
 
-    def _take(self) -> None:
+    def _take(self) -> bool:
+        """Read what is there; whether there was anything."""
         try:
             data = self._socket.recv(256 * 1024)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
             self._lose()
-            return
+            return False
         for frame in self._frames.feed(data):
             number = frame.get("number")
-            if number in self._answers:
+            if frame.get("fenced"):
+                self.fenced = True
+            elif number in self._answers:
                 self._answers[number] = frame
+        return True
 
     def _wake(self, but: str = "") -> None:
         """Wake whoever has an answer, and one more to go on reading."""
@@ -170,98 +194,70 @@ class Connection:
                 event.set()
 
     def _lose(self) -> None:
+        """The connection is over. A supervisor that does not work for another owner is over with it."""
         if self.lost:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        unexpected = f"the launcher process ended unexpectedly{_last_words(self.directory)}"
-        self.lost = "the launcher was closed" if self._closing else unexpected
+        if not self.fenced and not self._stays:
+            self._end_process()
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+        if self.fenced:
+            self.lost = FENCED
+        elif self._closing:
+            self.lost = "the session was closed"
+        else:
+            self.lost = f"the supervisor ended unexpectedly{_last_words(self.directory)}"
         self._socket.close()
         self._wake()
-        _sweep(self.directory)
+
+    def _end_process(self) -> None:
+        # One that was asked to close is about to leave by itself; any other is gone, or out of reach.
+        if self._pidfd >= 0 and not (self._closing and _is_over(self._pidfd)):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            _is_over(self._pidfd)
+        if self._child:
+            os.waitpid(self.pid, 0)
 
 
-class LauncherProcess:
-    """Starts the launcher when it is first needed, and again when it was lost.
-
-    `directory` is where its spools live: private to this process, made and removed by it.
-    """
-
-    def __init__(self, directory: str) -> None:
-        self.directory = directory
-        self._connection: Connection | None = None
-
-    @property
-    def running(self) -> Connection | None:
-        """The present connection, if there is one."""
-        return self._connection if self._connection and not self._connection.lost else None
-
-    def connect(self) -> Connection:
-        """The present connection, or a new one."""
-        connection = self.running
-        if connection is None:
-            connection = self._connection = Connection(self.directory)
-        return connection
-
-    async def close(self) -> None:
-        """End the launcher, if it runs."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.close()
-
-
-def _spawn(directory: str) -> tuple[socket.socket, int]:
-    """Start a launcher. It gets its socket as descriptor 0, and no signal of the terminal."""
-    _sweep(directory)
+def _pidfd(pid: int) -> int:
     try:
-        _private(directory)
-        here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-    except OSError as error:
-        raise LauncherError(f"cannot make the launcher's directory {directory}: {error.strerror}") from error
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return -1
+
+
+def _is_over(pidfd: int) -> bool:
+    """Whether the process ends now; blocks for as long as it takes to leave, and no longer."""
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(_LEAVE_MS))
+
+
+def reach(directory: str) -> Line | None:
+    """A connection to the supervisor that lives there; None when none does."""
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    here = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     here.setblocking(False)
-    log = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
-    argv = program("hames.sandboxes.launcher", directory)
     try:
-        pid = os.posix_spawn(
-            argv[0],
-            argv,
-            {},
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, there.fileno(), 0),
-                (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 2, os.path.join(directory, _LOG), log, 0o600),
-            ],
-            setsid=True,
-            setsigmask=[signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT],
-        )
-    except OSError as error:
+        # The path as it is may be too long for an address.
+        here.connect(f"/proc/self/fd/{fd}/{SOCKET}")
+        pid, _, _ = struct.unpack("3i", here.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    except OSError:
         here.close()
-        raise LauncherError(f"cannot start the launcher: {error.strerror}") from error
+        return None
     finally:
-        there.close()
-    return here, pid
-
-
-def _private(directory: str) -> None:
-    os.makedirs(directory, mode=0o700, exist_ok=True)
-    facts = os.lstat(directory)
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
-        raise LauncherError(f"{directory} must be a directory that only its owner can enter: chmod 700 it")
+        os.close(fd)
+    return Line(here, pid, child=False)
 
 
 def _last_words(directory: str) -> str:
     try:
-        with open(os.path.join(directory, _LOG), "rb") as file:
+        with open(os.path.join(directory, LOG), "rb") as file:
             said = file.read()[-500:].decode("utf-8", "replace").strip()
     except OSError:
         return ""
     return f": {said}" if said else ""
-
-
-def _sweep(directory: str) -> None:
-    """Remove what a launcher that was killed left behind."""
-    with contextlib.suppress(OSError):
-        for name in os.listdir(directory):
-            os.unlink(os.path.join(directory, name))
-        os.rmdir(directory)

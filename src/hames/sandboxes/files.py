@@ -1,10 +1,10 @@
 """File work through a worker inside the sandbox: the `Files` port."""
 
-import os
 import socket
 from typing import NoReturn, cast, get_args
 
 import anyio
+import msgspec
 
 from hames.core.errors import FileProblem, FileTrouble, LauncherError, SandboxError
 from hames.core.events import FileFact
@@ -18,8 +18,9 @@ from hames.core.ports import (
     SearchResult,
     WriteOrder,
 )
-from hames.sandboxes.connection import Connection, LauncherProcess, program
+from hames.sandboxes.connection import Connection
 from hames.sandboxes.launch import start_request
+from hames.sandboxes.process import SupervisorProcess, program
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
 IDLE_S = 30.0
@@ -75,20 +76,19 @@ class _Worker:
         with anyio.CancelScope(shield=True):
             frame = await self.connection.ask([("do", "stop"), ("job", self.job)])
             said = frame.get("not_started")
-            await self.connection.tell([("do", "release"), ("job", self.job)])
+            await self.connection.tell([("do", "release"), ("release", self.job)])
         return said
 
 
 class SandboxFiles:
     """The `Files` port. One request at a time; a worker that is gone is replaced.
 
-    `ripgrep` is the path of `rg`, empty when there is none. `name` keeps the workers of sessions that
-    share a launcher process apart.
+    `ripgrep` is the path of `rg`, empty when there is none. `name` keeps the workers of several apart.
     """
 
     def __init__(
         self,
-        process: LauncherProcess,
+        process: SupervisorProcess,
         sandbox: Sandbox,
         *,
         ripgrep: str,
@@ -151,7 +151,7 @@ class SandboxFiles:
         )
 
     async def close(self) -> None:
-        """See `Files`. The launcher process goes on."""
+        """See `Files`. The supervisor goes on."""
         async with self._turn:
             await self._drop()
 
@@ -208,10 +208,11 @@ class SandboxFiles:
     async def _start(self) -> _Worker:
         self._started += 1
         connection = self._process.connect()
-        job = f"{self._name}-{self._started}"
-        spec = CommandSpec(JobId(job), program("hames.sandboxes.file_worker", str(self._idle_s)), "/", _ENV)
-        spool = os.path.join(connection.directory, f"{job}.out")
-        request = start_request(job, spool, self._sandbox.wrap(spec), _SPOOLED)
+        job = f"{self._name}-{self._process.epoch}-{self._started}"
+        argv = program("hames.sandboxes.file_worker", str(self._idle_s))
+        spec = CommandSpec(JobId(job), argv, "/", _ENV, scratch=connection.directory)
+        plan = msgspec.structs.replace(self._sandbox.wrap(spec), own_network="")
+        request = start_request(job, self._process.epoch, plan, _SPOOLED)
         here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         here.setblocking(False)
         worker = _Worker(connection, job, here)

@@ -1,66 +1,56 @@
-"""Commands through the launcher, each in a sandbox: the `Launcher` and `Running` ports."""
+"""Commands through the supervisor, each in a sandbox: the `Launcher` and `Running` ports."""
 
 import os
+import time
+from collections.abc import Callable
 
 import anyio
+import msgspec
 
 from hames.core.errors import ArgumentProblem, LauncherError, SandboxError
-from hames.core.events import CommandFact
 from hames.core.ids import JobId
 from hames.core.limits import SPOOL_BYTES, SPOOL_TAIL_BYTES
 from hames.core.ports import CommandEnd, CommandSpec, LaunchPlan, OutputSlice, Sandbox
-from hames.sandboxes.connection import Connection, LauncherProcess
+from hames.sandboxes.connection import FENCED, Connection
+from hames.sandboxes.ended import EndedCommand, end_of, find_ended, lost, read_spool, take_spool
+from hames.sandboxes.process import SupervisorProcess
+from hames.sandboxes.runtime import OUTPUT, is_name
 from hames.sandboxes.wire import Frame, Items
 
 GRACE_S = 2.0
 """From SIGTERM to SIGKILL."""
 
+START_WITHIN_S = 30.0
+"""From the time at which a start was decided on to the start itself; later it is refused."""
+
 
 def start_request(
-    job: str, spool: str, plan: LaunchPlan, limits: tuple[int, int], grace_s: float = GRACE_S
+    job: str, epoch: int, plan: LaunchPlan, limits: tuple[int, int], grace_s: float = GRACE_S
 ) -> Items:
-    """A command as the launcher is told of it."""
+    """A command as the supervisor is told of it."""
     return [
         ("do", "start"),
         ("job", job),
-        ("spool", spool),
+        ("epoch", str(epoch)),
         ("head", str(limits[0])),
         ("tail", str(limits[1])),
         ("grace_s", str(grace_s)),
         ("confined", "1" if plan.reports_start else ""),
+        ("own_network", plan.own_network),
         ("cwd", plan.cwd),
         *(("argv", argument) for argument in plan.argv),
         *(("env", f"{name}={value}") for name, value in plan.env.items()),
     ]
 
 
-def _number(text: str) -> int | None:
-    return int(text) if text else None
-
-
-def _end(frame: Frame) -> CommandEnd:
-    fact = CommandFact(
-        exit_code=_number(frame.get("exit_code")),
-        signal=_number(frame.get("signal")),
-        timed_out=bool(frame.get("timed_out")),
-        stopped=bool(frame.get("stopped")),
-        elapsed_s=float(frame.get("elapsed_s", "0")),
-        cpu_s=float(frame.get("cpu_s", "0")),
-        memory_kb=int(frame.get("memory_kb", "0")),
-        cwd=frame.get("cwd") or None,
-    )
-    total, kept = int(frame.get("total", "0")), int(frame.get("kept", "0"))
-    return CommandEnd(fact, total, kept, frame.get("spool"), frame.get("not_started"))
-
-
 class LaunchedCommand:
-    """A command that one launcher process was given. It is lost with that process."""
+    """A command that a supervisor has, or has been asked for."""
 
-    def __init__(self, launcher: "CommandLauncher", connection: Connection, job: JobId, spool: str) -> None:
+    def __init__(self, launcher: "CommandLauncher", connection: Connection, job: JobId) -> None:
         self._launcher = launcher
         self._connection = connection
         self._job = job
-        self._spool = spool
+        self._spool = os.path.join(connection.directory, f"{job}{OUTPUT}")
 
     @property
     def job(self) -> JobId:
@@ -68,60 +58,46 @@ class LaunchedCommand:
         return self._job
 
     async def output(self, start: int, limit: int) -> OutputSlice:
-        """See `Running`. Read from the spool, without the launcher, until there is more than its head."""
+        """See `Running`. Read from the spool, without the supervisor, until there is more than its head."""
         head = self._launcher.limits[0]
         try:
             if not os.access(self._spool, os.F_OK):
                 await self._ask("attach", [])
             size = os.stat(self._spool).st_size
             if size < head:
-                return self._read(start, limit, size, size)
+                return read_spool(self._spool, start, limit, (head, size, size))
             frame = await self._ask("output", [("start", str(start)), ("limit", str(limit))])
             total = int(frame.get("total", "0"))
             if frame.get("state") != "over":
                 return OutputSlice(frame.body, int(frame.get("start", "0")), total)
-            return self._read(start, limit, int(frame.get("kept", "0")), total)
+            return read_spool(self._spool, start, limit, (head, int(frame.get("kept", "0")), total))
         except FileNotFoundError as error:
             raise LauncherError(f"the output of {self._job} is not in its spool any more") from error
 
-    def _read(self, start: int, limit: int, kept: int, total: int) -> OutputSlice:
-        """Of an ended command the file is head and tail, with `total - kept` bytes missing between."""
-        head = min(self._launcher.limits[0], kept)
-        start = max(0, start + total) if start < 0 else min(start, total)
-        missing = total - kept
-        at, most = start, limit
-        if start >= head and missing:
-            start = max(start, head + missing)
-            at = start - missing
-        elif missing:
-            most = min(limit, head - start)
-        fd = os.open(self._spool, os.O_RDONLY | os.O_NOFOLLOW)
-        try:
-            return OutputSlice(os.pread(fd, most, at), start, total)
-        finally:
-            os.close(fd)
-
-    async def wait(self, timeout_s: float | None = None) -> CommandEnd | None:
+    async def wait(self, timeout_s: float | None = None, *, from_start: bool = False) -> CommandEnd | None:
         """See `Running`. A cancelled wait leaves the command running. Raises `SandboxError` when the
         command was not started because no sandbox works here."""
         limit = [] if timeout_s is None else [("timeout_s", str(timeout_s))]
-        frame = await self._ask("wait", limit)
+        frame = await self._ask("wait", [*limit, ("from_start", "1" if from_start else "")])
         if frame.get("state") != "over":
             return None
-        end = _end(frame)
-        await self._launcher.judge(self._job, end)
+        end = end_of(frame, self._spool)
+        await self._launcher.judge(end)
         return end
 
     async def stop(self) -> CommandEnd:
         """See `Running`."""
-        return _end(await self._ask("stop", []))
+        return end_of(await self._ask("stop", []), self._spool)
+
+    def take_output(self) -> str:
+        """See `Running`."""
+        return take_spool(self._spool)
 
     async def _ask(self, what: str, more: Items) -> Frame:
-        key = self._launcher.key(self._job)
-        frame = await self._connection.ask([("do", what), ("job", key), *more])
+        frame = await self._connection.ask([("do", what), ("job", self._job), *more])
         match frame.get("state"):
             case "unknown":
-                raise LauncherError(f"the launcher does not know the command {self._job}")
+                raise LauncherError(f"the supervisor does not know the command {self._job}")
             case "refused":
                 raise LauncherError(f"the command {self._job} was not started: {frame.get('why')}")
             case _:
@@ -131,43 +107,45 @@ class LaunchedCommand:
 class CommandLauncher:
     """The `Launcher` port for the commands of one session.
 
-    `prefix` keeps the jobs of sessions that share a launcher process apart. `limits` are the bytes of
-    head and of tail kept of an output, `grace_s` lies between SIGTERM and SIGKILL. Closing it ends the
-    launcher process.
+    `limits` are the bytes of head and of tail kept of an output, `grace_s` lies between SIGTERM and SIGKILL.
+    `monotonic` is the clock that the supervisor has, too. Closing it closes the session in the supervisor.
     """
 
     def __init__(
         self,
-        process: LauncherProcess,
+        process: SupervisorProcess,
         sandbox: Sandbox,
         *,
-        prefix: str = "",
         limits: tuple[int, int] = (SPOOL_BYTES, SPOOL_TAIL_BYTES),
         grace_s: float = GRACE_S,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.limits = limits
         self._process = process
         self._sandbox = sandbox
-        self._prefix = prefix
         self._grace_s = grace_s
+        self._monotonic = monotonic
         self._stood = False
+        self._decided: float | None = None
         self._started: dict[JobId, Connection] = {}
-        self._over: set[JobId] = set()
+        self._found: set[JobId] = set()
 
-    def key(self, job: JobId) -> str:
-        """The job's name in the launcher."""
-        return f"{self._prefix}{job}"
+    def decided(self) -> None:
+        """From now on a start may be made, for a while: it is durable on the log that it was decided on."""
+        self._decided = self._monotonic()
 
     async def start(self, spec: CommandSpec) -> LaunchedCommand:
         """See `Launcher`. It is started in its turn; what fails then is told to whoever waits for it."""
         await anyio.lowlevel.checkpoint_if_cancelled()
-        key = self.key(spec.job)
-        if "/" in key or key.startswith("."):
+        if not is_name(spec.job):
             raise ArgumentProblem(f"{spec.job!r} cannot be the name of a command")
-        plan = self._sandbox.wrap(spec)
-        connection = self._process.connect()
-        spool = os.path.join(connection.directory, f"{key}.out")
-        request = start_request(key, spool, plan, self.limits, self._grace_s)
+        process = self._process
+        connection = process.connect()
+        plan = self._sandbox.wrap(msgspec.structs.replace(spec, scratch=connection.directory))
+        request = start_request(spec.job, process.epoch, plan, self.limits, self._grace_s)
+        since = self._monotonic() if self._decided is None else self._decided
+        releases = process.releases()
+        request += [("keep", "1"), ("deadline", str(since + START_WITHIN_S)), *releases]
         if spec.timeout_s is not None:
             request.append(("timeout_s", str(spec.timeout_s)))
         if self._started.get(spec.job) is connection:
@@ -178,38 +156,56 @@ class CommandLauncher:
         except BaseException:
             del self._started[spec.job]
             raise
-        return LaunchedCommand(self, connection, spec.job, spool)
+        process.released(releases)
+        return LaunchedCommand(self, connection, spec.job)
 
-    async def attach(self, job: JobId) -> LaunchedCommand | None:
+    async def attach(self, job: JobId) -> LaunchedCommand | EndedCommand | None:
+        """See `Launcher`."""
+        found = await self._find(job)
+        if found is not None:
+            self._found.add(job)
+        return found
+
+    async def _find(self, job: JobId) -> LaunchedCommand | EndedCommand | None:
+        """Without a supervisor that knows it, the session's directory tells."""
+        process = self._process
+        connection = process.running
+        if process.fenced:
+            raise LauncherError(FENCED)
+        if connection is None:
+            nothing = "its supervisor is gone, and nothing that it wrote down is left"
+            return find_ended(process.directory, job) or lost(process.directory, job, nothing)
+        releases = process.releases()
+        frame = await connection.ask([("do", "attach"), ("job", job), *releases])
+        process.released(releases)
+        match frame.get("state"):
+            case "unknown":
+                return find_ended(process.directory, job)
+            case "refused":
+                return None
+            case _:
+                return LaunchedCommand(self, connection, job)
+
+    async def detach(self, job: JobId) -> None:
         """See `Launcher`."""
         connection = self._process.running
-        if connection is None:
-            return None
-        frame = await connection.ask([("do", "attach"), ("job", self.key(job))])
-        if frame.get("state") == "unknown":
-            return None
-        return LaunchedCommand(self, connection, job, frame.get("spool"))
+        if connection is not None:
+            await connection.ask([("do", "detach"), ("job", job)])
 
-    async def release(self, job: JobId) -> None:
-        """See `Launcher`."""
-        connection = self._process.running
-        if connection is None:
-            return
-        request = [("do", "release"), ("job", self.key(job))]
-        if job in self._over:
-            await connection.tell(request)
-        elif (await connection.ask(request)).get("state") == "running":
-            raise LauncherError(f"the command {job} still runs: stop it before it is released")
-        self._over.discard(job)
-        self._started.pop(job, None)
+    def release(self, job: JobId) -> None:
+        """Forget a command that is over, with all that is kept of it, if it is one of ours: its end is on the
+        log."""
+        if job in self._started or job in self._found:
+            self._started.pop(job, None)
+            self._found.discard(job)
+            self._process.release(job)
 
     async def close(self) -> None:
         """See `Launcher`."""
         await self._process.close()
 
-    async def judge(self, job: JobId, end: CommandEnd) -> None:
+    async def judge(self, end: CommandEnd) -> None:
         """Tell a sandbox that does not work from a command that could not be started in it."""
-        self._over.add(job)
         if not end.not_started:
             self._stood = True
         elif not self._stood:

@@ -1,4 +1,4 @@
-"""Finding and ending processes that left their group; used by the launcher, standard library only."""
+"""Finding and ending processes that left their group; used by the supervisor, standard library only."""
 
 import os
 

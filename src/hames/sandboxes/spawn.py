@@ -1,4 +1,4 @@
-"""Starting one command for the launcher: its pipes, its group, and nothing else that it inherits."""
+"""Starting one command for the supervisor: its pipes, its group, and nothing else that it inherits."""
 
 import os
 
@@ -17,13 +17,19 @@ def _program(name: str, env: dict[str, str]) -> str:
     raise FileNotFoundError(2, "no such program", name)
 
 
-def spawn(frame: Frame, stdio: int | None, mark: str) -> tuple[int, dict[str, int]]:
+def spawn(
+    frame: Frame, stdio: int | None, mark: str, *, enclosed: bool = False
+) -> tuple[int, dict[str, int]]:
     """Start the command of a request; returns its process and our descriptors by name.
 
     Its standard input is empty, or `stdio` both ways. `mark` goes into the environment of a command
-    without a sandbox, `NAME=VALUE`. Raises OSError, and leaves nothing open then.
+    without a sandbox, `NAME=VALUE`. `enclosed`: our network is the session's, and the command may share it.
+    Raises OSError, and leaves nothing open then.
     """
     argv = frame.all("argv")
+    own_network = frame.get("own_network")
+    if enclosed and own_network in argv:
+        argv.remove(own_network)
     env = {name: value for name, _, value in (item.partition("=") for item in frame.all("env"))}
     program = _program(argv[0], env)
     confined = bool(frame.get("confined"))

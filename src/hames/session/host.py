@@ -23,6 +23,7 @@ from hames.core.ports import (
     Listener,
     Pinned,
     Policy,
+    Runtime,
     Store,
     Tools,
 )
@@ -54,6 +55,7 @@ class HostParts(msgspec.Struct, frozen=True):
     policy: Policy
     approver: Approver
     jobs: Jobs
+    runtime: Runtime
     listener: Listener
     clock: Clock
     chance: Chance
@@ -76,6 +78,7 @@ class Host:
         if session is None:
             session = session_id(int(parts.clock.now() * 1000), parts.chance.bits(80))
         claim = await parts.store.claim(session)
+        await parts.runtime.enter(claim)
         view = View()
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         place = parts.place
@@ -85,14 +88,16 @@ class Host:
         log.stage(UserSpoke(parts=(Text(place.note),), source="context"))
         return self._session(claim, log, view, assembler, pinned)
 
-    async def resume(self, session: SessionId) -> Session:
-        """A session from the log, as it was left. Raises `SessionMissing` and `SessionBusy`.
+    async def resume(self, session: SessionId, *, take_over: bool = False) -> Session:
+        """A session from the log, as it was left. Raises `SessionMissing` and `SessionBusy`: with `take_over`
+        an owner that lives is cut off instead, and its commands go on as ours.
 
         Its next request extends its last one byte for byte, whatever version of hames wrote that, unless
         the model has been changed.
         """
         parts = self._parts
-        claim = await parts.store.claim(session)
+        claim = await parts.store.claim(session, take_over=take_over)
+        await parts.runtime.enter(claim)
         entries = await parts.store.read(session)
         if not entries:
             raise SessionMissing(f"there is no session {session}")

@@ -21,7 +21,7 @@ class LaunchedJobs:
         self._blobs = blobs
 
     async def ended(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
-        """Those of `live` that are over. One that the launcher does not know was stopped with it."""
+        """Those of `live` that are over, whoever was there when they ended."""
         return [event for job in tuple(live.values()) if (event := await self._ended(job)) is not None]
 
     async def wait(self, live: Mapping[JobId, JobStarted], timeout_s: float) -> None:
@@ -64,17 +64,26 @@ class LaunchedJobs:
             head = await running.output(0, TOLD_BYTES)
             tail = await running.output(-TOLD_BYTES, TOLD_BYTES)
             shown = fit(head.data, tail.data, end.output_bytes, TOLD_BYTES, f"output://{job.job}").text
-            blob = await self._blobs.keep_file(end.spool)
+            blob = await self._blobs.keep_file(running.take_output())
             output = OutputFact(blob=blob, bytes=end.output_bytes, kept=end.kept_bytes)
-        await self._launcher.release(job.job)
-        told = f"[background job {job.job} ended: {how(end.fact)}: {job.command}]"
+        told = f"[background job {job.job} {_state(end)}: {job.command}]"
         return JobFinished(
             job=job.job, command=end.fact, output=output, told=f"{told}\n{shown}" if shown else told
         )
 
 
+def _state(end: CommandEnd) -> str:
+    if end.lost:
+        return f"is lost, and nobody knows how it ended ({end.lost})"
+    if end.not_started:
+        return f"was not started ({end.not_started})"
+    return f"ended: {how(end.fact)}" + (", because hames was gone for too long" if end.unattended else "")
+
+
 def _gone(job: JobStarted) -> JobFinished:
-    told = f"[background job {job.job} is gone: it was stopped together with hames: {job.command}]"
+    told = (
+        f"[background job {job.job} was never started: hames was stopped before it could be: {job.command}]"
+    )
     return JobFinished(job=job.job, command=CommandFact(stopped=True), output=None, told=told)
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from hames.context.assemble import body_blobs
 from hames.context.view import OpenCall
 from hames.core.errors import DamagedLog
-from hames.core.events import CallFinished, CallLost, Entry, RequestSent
+from hames.core.events import AnyEvent, CallLost, Entry, RequestSent
 from hames.core.ids import BlobId
-from hames.core.ports import Reconcilable
+from hames.core.ports import Attachable, Reconcilable, Settled, ToolResult
 from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
 from hames.loop.kit import Kit
 from hames.loop.record import finished, lost, unrun
@@ -21,18 +21,18 @@ AFTER_LOSS = "[not run: the outcome of an earlier call of the same reply is not 
 async def go_on(kit: Kit) -> None:
     """Give every open call an end, running what may be run: nothing with an effect runs twice.
 
-    A call that was not started is run now. One that was is looked up in the world where that is possible,
-    run again where that changes nothing, and else lost; what stood after a lost one is not run: the model
-    decides with what it is told.
+    A call that was not started is run now. One that was is found again, or looked up in the world, where
+    that is possible, run again where that changes nothing, and else lost; what stood after a lost one is not
+    run: the model decides with what it is told.
     """
     plans: list[Plan] = []
     any_lost = False
     for was in tuple(kit.view.open_calls.values()):
         if was.started is not None:
-            end = await settle(kit, was)
-            if end is not None:
-                any_lost = any_lost or isinstance(end, CallLost)
-                kit.journal.stage(end)
+            found = await settle(kit, was, wait=True)
+            if found:
+                any_lost = any_lost or isinstance(found[-1], CallLost)
+                kit.journal.stage(*found)
                 continue
         if any_lost:
             plans.append(unrun(was.call.id, "not_run", AFTER_LOSS))
@@ -42,29 +42,40 @@ async def go_on(kit: Kit) -> None:
 
 
 async def give_up(kit: Kit) -> None:
-    """Stage ends for the open calls of a turn that the user has gone on from: nothing more is run."""
+    """Stage ends for the open calls of a turn that the user has gone on from: nothing more is run, and what
+    still runs becomes a background job."""
     for was in tuple(kit.view.open_calls.values()):
-        end = await settle(kit, was) if was.started is not None else None
+        found = await settle(kit, was, wait=False) if was.started is not None else ()
         words = INTERRUPTED if was.started is None else UNFINISHED
-        kit.journal.stage(end or unrun(was.call.id, "not_run", words))
+        kit.journal.stage(*(found or (unrun(was.call.id, "not_run", words),)))
 
 
-async def settle(kit: Kit, was: OpenCall) -> CallFinished | CallLost | None:
-    """The end of a call that was started, or None when it has had no effect and may be run again."""
+async def settle(kit: Kit, was: OpenCall, *, wait: bool) -> tuple[AnyEvent, ...]:
+    """What became of a call that was started, its end last; nothing when it has had no effect and may be
+    run again. `wait`: what still runs is waited for."""
     assert was.started is not None
     now_ms = int(kit.clock.now() * 1000)
     effect = was.intended.effect if was.intended is not None else "effectful"
     if effect in ("pure", "idempotent"):
-        return None
-    action = prepared_action(kit, was.call)
-    if not was.started.intents or not isinstance(action, Reconcilable):
-        return describe_lost(was, now_ms)
-    settled = await action.reconcile(context_of(kit, was.call.id), was.started.intents)
+        return ()
+    action, context = prepared_action(kit, was.call), context_of(kit, was.call.id)
+    if isinstance(action, Attachable):
+        settled = await action.attach(context, wait=wait)
+    elif was.started.intents and isinstance(action, Reconcilable):
+        settled = await action.reconcile(context, was.started.intents)
+    else:
+        settled = Settled("unknown")
     if settled.state == "undone":
-        return None
+        return ()
     if settled.state == "done" and settled.result is not None:
-        return finished(was.call.id, settled.result, 0)
-    return describe_lost(was, now_ms, settled.words)
+        return _ended(was, settled.result)
+    return (describe_lost(was, now_ms, settled.words),)
+
+
+def _ended(was: OpenCall, result: ToolResult) -> tuple[AnyEvent, ...]:
+    elapsed_s = result.command.elapsed_s if result.command is not None else 0
+    end = finished(was.call.id, result, elapsed_s)
+    return (end,) if result.job is None else (result.job, end)
 
 
 def describe_lost(was: OpenCall, now_ms: int, found: str = "") -> CallLost:
@@ -73,12 +84,12 @@ def describe_lost(was: OpenCall, now_ms: int, found: str = "") -> CallLost:
     before_s = max(0, now_ms - was.started_ms) // 1000
     words = (
         f"[outcome not known: hames was stopped while this call was running. It started at {begun}, "
-        f"{before_s} s ago; what it ran was stopped with it.]",
+        f"{before_s} s ago.]",
         f"The call: {was.call.name} {was.call.arguments}",
         *((found,) if found else ()),
         "It may have done all, some or none of its work. Look at the world before you decide to repeat it.",
     )
-    return lost(was.call.id, words, "the process that ran it was stopped")
+    return lost(was.call.id, words, found or "hames was stopped while it ran")
 
 
 def requests_in(entries: Sequence[Entry]) -> dict[int, RequestSent]:

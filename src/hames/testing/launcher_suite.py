@@ -278,20 +278,6 @@ async def a_name_is_used_once(bench: Bench) -> None:
     assert not (bench.workspace / "twice").exists()
 
 
-async def a_released_command_is_forgotten(bench: Bench) -> None:
-    running = await bench.launcher.start(spec(bench, "1.0", "echo x; exec sleep 1000"))
-    refused = ""
-    try:
-        await bench.launcher.release(running.job)
-    except LauncherError as error:
-        refused = str(error)
-    assert "stop it" in refused
-    end = await running.stop()
-    await bench.launcher.release(running.job)
-    assert not os.access(end.spool, os.F_OK)
-    assert await bench.launcher.attach(running.job) is None
-
-
 async def a_program_that_is_missing_was_not_started(bench: Bench) -> None:
     asked = CommandSpec(JobId("1.0"), ("no-such-program",), str(bench.workspace), {"PATH": "/usr/bin:/bin"})
     end, _ = await finish(await bench.launcher.start(asked))
@@ -347,7 +333,6 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
     waiting_goes_on_when_another_waiter_is_cancelled,
     a_command_can_be_found_again,
     a_name_is_used_once,
-    a_released_command_is_forgotten,
     a_program_that_is_missing_was_not_started,
     a_directory_that_is_missing_is_named,
     text_that_no_process_can_get_is_refused,

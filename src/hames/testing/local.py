@@ -125,9 +125,11 @@ class LocalCommand:
             spool.seek(start)
             return OutputSlice(spool.read(limit), start, total)
 
-    async def wait(self, timeout_s: float | None = None) -> CommandEnd | None:
+    async def wait(self, timeout_s: float | None = None, *, from_start: bool = False) -> CommandEnd | None:
         """See `Running`."""
         left_s = self._left_s()
+        if timeout_s is not None and from_start:
+            timeout_s -= anyio.current_time() - self._begun_s
         with anyio.move_on_after(left_s if timeout_s is None else min(timeout_s, left_s)):
             await self._process.wait()
         if self._process.returncode is None and self._left_s() <= 0:
@@ -141,6 +143,13 @@ class LocalCommand:
             self._stopped = True
             await self._kill()
         return self._end()
+
+    def take_output(self) -> str:
+        """See `Running`."""
+        taken = self._spool.with_suffix(".kept")
+        taken.unlink(missing_ok=True)
+        os.link(self._spool, taken)
+        return str(taken)
 
     def _left_s(self) -> float:
         if self._spec.timeout_s is None:
@@ -175,6 +184,7 @@ class LocalLauncher:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.commands: dict[JobId, LocalCommand] = {}
+        self.detached: set[JobId] = set()
 
     async def start(self, spec: CommandSpec) -> LocalCommand:
         """See `Launcher`."""
@@ -200,16 +210,21 @@ class LocalLauncher:
         """See `Launcher`."""
         return self.commands.get(job)
 
-    async def release(self, job: JobId) -> None:
+    async def detach(self, job: JobId) -> None:
         """See `Launcher`."""
+        self.detached.add(job)
+
+    def release(self, job: JobId) -> None:
+        """Forget an ended command: its end is recorded."""
         del self.commands[job]
         (self._directory / f"{job}.out").unlink(missing_ok=True)
 
     async def close(self) -> None:
         """See `Launcher`."""
-        for command in list(self.commands.values()):
-            await command.stop()
-            await self.release(command.job)
+        for job, command in list(self.commands.items()):
+            if job not in self.detached:
+                await command.stop()
+                self.release(job)
 
 
 class MissingDirectory(LocalCommand):

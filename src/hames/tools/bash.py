@@ -3,11 +3,12 @@
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from os.path import isabs, normpath
+from typing import NamedTuple
 
 import msgspec
 from anyio import CancelScope, get_cancelled_exc_class
 
-from hames.core.errors import ArgumentProblem
+from hames.core.errors import ArgumentProblem, LauncherError
 from hames.core.events import CommandFact, Effect, JobStarted, OutputFact
 from hames.core.ids import JobId
 from hames.core.limits import COMMAND_TIMEOUT_MAX_S, COMMAND_TIMEOUT_S
@@ -19,6 +20,7 @@ from hames.core.ports import (
     CommandSpec,
     Launcher,
     Running,
+    Settled,
     Subject,
     ToolResult,
     ToolSpec,
@@ -42,11 +44,20 @@ _REASON_BYTES = 500
 
 class Shell(msgspec.Struct, frozen=True):
     """What commands run with: the shell, all of their environment, and where to go when the directory
-    they should start in is gone."""
+    they should start in is gone. `stops_at_timeout`: a command is ended then, and not moved to the
+    background."""
 
     path: str
     env: Mapping[str, str]
     workspace: str
+    stops_at_timeout: bool = False
+
+
+class Seen(NamedTuple):
+    """A command that was waited for: its end, or None when it still runs."""
+
+    running: Running
+    end: CommandEnd | None
 
 
 class BashArguments(msgspec.Struct, frozen=True):
@@ -60,8 +71,8 @@ class BashArguments(msgspec.Struct, frozen=True):
 _SPEC = spec_of(
     "bash",
     "Run a bash command in the sandbox. The directory is kept for the next call, variables are not. "
-    f"timeout in ms, default {COMMAND_TIMEOUT_S * 1000:.0f}, at most {COMMAND_TIMEOUT_MAX_S * 1000:.0f}. "
-    "For servers and long work use run_in_background, then job.",
+    f"After timeout (ms, default {COMMAND_TIMEOUT_S * 1000:.0f}, at most {COMMAND_TIMEOUT_MAX_S * 1000:.0f}) "
+    "it goes on in the background as a job. For servers and long work use run_in_background, then job.",
     BashArguments,
 )
 
@@ -105,34 +116,84 @@ class BashAction:
     def subject(self, cwd: str) -> Subject:
         return Subject("bash", command=self._arguments.command)
 
+    @property
+    def _moves(self) -> bool:
+        """Whether a command that takes too long goes on in the background."""
+        return not self._shell.stops_at_timeout and self._timeout_s < COMMAND_TIMEOUT_MAX_S
+
     async def run(self, context: CallContext) -> ToolResult:
         job = JobId(context.call)
         background = self._arguments.run_in_background
         argv = (self._shell.path, "-c", _PREFIX + self._arguments.command)
-        spec = CommandSpec(job, argv, context.cwd, self._shell.env, None if background else self._timeout_s)
+        limit_s = COMMAND_TIMEOUT_MAX_S if self._moves else self._timeout_s
+        spec = CommandSpec(job, argv, context.cwd, self._shell.env, None if background else limit_s)
         async with _gone_if_cancelled(self._launcher, job):
             running = await self._launcher.start(spec)
             if background:
-                return _left_running(context, self._arguments.command)
-            end = await _end(running)
+                return self._left_running(context)
+            seen = await self._watch(running)
+        return await self._tell(seen, context)
+
+    async def attach(self, context: CallContext, *, wait: bool) -> Settled:
+        """See `Attachable`. Its time-out counts from its start."""
+        job = JobId(context.call)
         try:
-            if end.not_started:
-                return self._not_started(end, context.cwd)
-            return await self._result(running, end, context)
-        finally:
-            with CancelScope(shield=True):
-                await self._launcher.release(job)
+            found = await self._launcher.attach(job)
+            if found is None:
+                return Settled("undone")
+            if wait and not self._arguments.run_in_background:
+                async with _gone_if_cancelled(self._launcher, job):
+                    seen = await self._watch(found)
+            else:
+                seen = Seen(found, await found.wait(0))
+            if seen.end is not None and seen.end.lost:
+                return Settled("unknown", words=await self._last_seen(seen.running, seen.end))
+            if self._arguments.run_in_background:
+                return Settled("done", self._left_running(context))
+            return Settled("done", await self._tell(seen, context))
+        except LauncherError as error:
+            return Settled("unknown", words=str(error))
+
+    async def _watch(self, running: Running) -> Seen:
+        """Wait for the end, or for the time-out. When the supervisor is lost on the way, what it wrote down
+        is looked at."""
+        try:
+            limit_s = self._timeout_s if self._moves else None
+            return Seen(running, await running.wait(limit_s, from_start=True))
+        except LauncherError:
+            found = await self._launcher.attach(running.job)
+            end = None if found is None else await found.wait(0)
+            if found is None or end is None:
+                raise
+            return Seen(found, end)
+
+    async def _tell(self, seen: Seen, context: CallContext) -> ToolResult:
+        running, end = seen
+        if end is None:
+            return await self._moved(running, context)
+        if end.lost:
+            words = await self._last_seen(running, end)
+            return ToolResult("failed", (Text(f"[outcome not known]\n{words}"),))
+        if end.not_started:
+            return self._not_started(end, context.cwd)
+        return await self._result(running, end, context)
+
+    async def _last_seen(self, running: Running, end: CommandEnd) -> str:
+        shown = await report(running, end.output_bytes, Report((f"[{end.lost}]",), "", _PREFIX.encode()))
+        return f"Its output, as far as it is known:\n{shown.text}"
 
     async def _result(self, running: Running, end: CommandEnd, context: CallContext) -> ToolResult:
         fact = _checked(end.fact)
-        notes = ending(fact, self._timeout_s)
+        notes = ending(fact, COMMAND_TIMEOUT_MAX_S if self._moves else self._timeout_s)
+        if end.unattended:
+            notes.append("[it was stopped because hames was gone for too long]")
         if fact.cwd not in (None, context.cwd):
             notes.append(f"[now in {fact.cwd}]")
         told = Report(tuple(notes), handle_of(context.call), _PREFIX.encode())
         shown = await report(running, end.output_bytes, told)
         output: OutputFact | None = None
         if shown.cut:
-            blob = await self._blobs.keep_file(end.spool)
+            blob = await self._blobs.keep_file(running.take_output())
             output = OutputFact(blob, end.output_bytes, end.kept_bytes)
         well = fact.exit_code == 0 and not fact.timed_out and not fact.stopped
         return ToolResult("ok" if well else "failed", (Text(shown.text),), output=output, command=fact)
@@ -145,6 +206,23 @@ class BashAction:
         fact = CommandFact(cwd=self._shell.workspace)
         return ToolResult("not_run", (Text(f"{said}\n[now in {self._shell.workspace}]"),), command=fact)
 
+    async def _moved(self, running: Running, context: CallContext) -> ToolResult:
+        """It took too long to be waited for: it goes on as a job."""
+        job = JobId(context.call)
+        note = (
+            f"[it still runs, now in the background as job {job}: wait for it with job(action=wait, "
+            f"job_id={job}), or stop it; it is stopped {COMMAND_TIMEOUT_MAX_S:g} s after its start]"
+        )
+        total = (await running.output(0, 0)).total
+        shown = await report(running, total, Report((note,), "", _PREFIX.encode()))
+        started = JobStarted(job, context.call, self._arguments.command)
+        return ToolResult("ok", (Text(shown.text),), job=started)
+
+    def _left_running(self, context: CallContext) -> ToolResult:
+        job = JobId(context.call)
+        text = f"running in the background as job {job}; see it with job(action=output, job_id={job})"
+        return ToolResult("ok", (Text(text),), job=JobStarted(job, context.call, self._arguments.command))
+
 
 @asynccontextmanager
 async def _gone_if_cancelled(launcher: Launcher, job: JobId) -> AsyncGenerator[None]:
@@ -156,21 +234,7 @@ async def _gone_if_cancelled(launcher: Launcher, job: JobId) -> AsyncGenerator[N
             running = await launcher.attach(job)
             if running is not None:
                 await running.stop()
-                await launcher.release(job)
         raise
-
-
-async def _end(running: Running) -> CommandEnd:
-    while True:
-        end = await running.wait()
-        if end is not None:
-            return end
-
-
-def _left_running(context: CallContext, command: str) -> ToolResult:
-    job = JobId(context.call)
-    text = f"running in the background as job {job}; see it with job(action=output, job_id={job})"
-    return ToolResult("ok", (Text(text),), job=JobStarted(job, context.call, command))
 
 
 def _checked(fact: CommandFact) -> CommandFact:

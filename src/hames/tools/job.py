@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from hames.core.errors import Problem
-from hames.core.events import Effect
+from hames.core.events import Effect, JobDetached
 from hames.core.ids import CallId, JobId
 from hames.core.limits import COMMAND_TIMEOUT_MAX_S
 from hames.core.messages import Text
@@ -16,12 +16,16 @@ from hames.tools.paths import handle_of, listed
 from hames.tools.results import said, within
 
 _WAIT_S = 60.0
+_DETACHED = (
+    "is detached: nobody waits for it any more. It goes on when the session is closed, until it ends, the "
+    "resumed session stops it, or nobody has come back for hours"
+)
 
 
 class JobArguments(msgspec.Struct, frozen=True):
     """What `job` is told."""
 
-    action: Literal["list", "output", "wait", "stop"]
+    action: Literal["list", "output", "wait", "stop", "detach"]
     job_id: str = ""
     timeout: int | None = None
 
@@ -29,7 +33,8 @@ class JobArguments(msgspec.Struct, frozen=True):
 _SPEC = spec_of(
     "job",
     "Background commands: list them, see the output so far, wait for the end (timeout in ms, default "
-    f"{_WAIT_S * 1000:.0f}), or stop one. You are told when one ends.",
+    f"{_WAIT_S * 1000:.0f}), stop one, or detach one that is to stay when you are done. You are told when "
+    "one ends.",
     JobArguments,
 )
 
@@ -62,7 +67,7 @@ class JobAction:
 
     @property
     def effect(self) -> Effect:
-        return "idempotent" if self._arguments.action == "stop" else "pure"
+        return "idempotent" if self._arguments.action in ("stop", "detach") else "pure"
 
     def subject(self, cwd: str) -> Subject:
         return Subject("job")
@@ -79,6 +84,9 @@ class JobAction:
                 return await _state(running, await running.wait(self._wait_s), waited_s=self._wait_s)
             case "stop":
                 return await _state(running, await running.stop())
+            case "detach":
+                await self._launcher.detach(job)
+                return ToolResult("ok", (Text(f"[job {job} {_DETACHED}]"),), job=JobDetached(job))
 
     async def _list(self, context: CallContext) -> ToolResult:
         if not context.jobs:
@@ -86,7 +94,7 @@ class JobAction:
         lines: list[str] = []
         for job, started in context.jobs.items():
             running = await self._launcher.attach(job)
-            state = "lost" if running is None else _phrase(await running.wait(0))
+            state = "not started" if running is None else _phrase(await running.wait(0))
             lines.append(f"{job}\t{state}\t{started.command}")
         return said(within(lines)[0])
 
@@ -95,9 +103,7 @@ class JobAction:
         if running is not None:
             return running
         if job in context.jobs:
-            raise Problem(
-                f"job {job} is lost: its process is not known any more, and neither is how it ended"
-            )
+            raise Problem(f"job {job} is not there: hames was stopped before it could be started")
         if CallId(job) in context.outputs:
             raise Problem(f"job {job} has ended; its output: read file_path={handle_of(job)}")
         if not job:
@@ -109,6 +115,8 @@ class JobAction:
 def _phrase(end: CommandEnd | None) -> str:
     if end is None:
         return "running"
+    if end.lost:
+        return f"lost: {end.lost}"
     return f"ended {' '.join(ending(end.fact)) or '[exit 0]'}"
 
 
