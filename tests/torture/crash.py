@@ -104,10 +104,20 @@ def commit_ends(wal: bytes) -> list[int]:
     return ends
 
 
+def copy_tree(source: Path, target: Path) -> None:
+    """Directories and plain files; a socket or a pipe means nothing without those who made it."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            copy_tree(path, target / path.name)
+        elif path.is_file():
+            shutil.copy2(path, target / path.name)
+
+
 async def _accounts(run: Run, wal: bytes) -> bool:
     """Whether a log that ends here holds all that is known outside."""
     copy = run.root / "copy"
-    shutil.copytree(run.target.state, copy / run.target.state.name)
+    copy_tree(run.target.state, copy / run.target.state.name)
     (copy / run.target.state.name / "log.db-wal").write_bytes(wal)
     (copy / run.target.state.name / "log.db-shm").unlink(missing_ok=True)
     ran = await run.command(run.target.export(), state=copy)
@@ -135,7 +145,7 @@ class PowerLoss:
     def begin(self) -> None:
         """A life begins: all that is there now is safe."""
         shutil.rmtree(self._base, ignore_errors=True)
-        shutil.copytree(self._watched, self._base)
+        copy_tree(self._watched, self._base)
         self._recorder.restart()
 
     async def strike(self, life: Life) -> None:

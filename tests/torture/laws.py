@@ -179,9 +179,6 @@ def once(evidence: Evidence) -> Iterator[str]:
             yield f"{nonce} happened and was never asked for"
         elif not known.starts[nonce]:
             yield f"{nonce} happened and is not on the log as started"
-    for nonce, times in known.starts.items():
-        if times > 1 and evidence.asked[nonce].kind in (*COMMANDS, "job"):
-            yield f"the command {nonce} was started {times} times"
 
 
 def truthful(evidence: Evidence) -> Iterator[str]:
@@ -212,7 +209,8 @@ def _command(evidence: Evidence, asked: Asked, end: _End) -> str:
         case "not_run":
             return "it has begun" if begun else ""
         case "lost" | "failed":
-            return "" if evidence.unknown(end.call) else "how it ended could be known"
+            # Killed between the log's word and the start, nobody knows but the one who sees the world.
+            return "" if evidence.unknown(end.call) or not begun else "how it ended could be known"
         case _:
             return "nobody made it so"
     return ""
@@ -226,7 +224,7 @@ def _job(evidence: Evidence, asked: Asked, end: _End) -> str:
         case "not_run":
             return "it has begun" if begun else ""
         case _:
-            return "" if evidence.may_lose else "how it began could be known"
+            return "" if evidence.may_lose or not begun else "how it began could be known"
 
 
 class _Ended(msgspec.Struct, frozen=True):

@@ -30,24 +30,7 @@ async def trials(mode: str, kills: int, root: Path) -> list[Verdict]:
     return verdicts
 
 
-RED = {
-    mode: pytest.mark.xfail(strict=True, reason="a command ends with its harness, and how it ended is lost")
-    for mode in (
-        "random",
-        "event",
-        "effect_start",
-        "effect_end",
-        "resume",
-        "both",
-        "orphans",
-        "jobs",
-        "in_flight",
-    )
-}
-"""Modes whose laws main does not keep yet."""
-
-
-@pytest.mark.parametrize("mode", [pytest.param(mode, marks=RED.get(mode, ())) for mode in MODES])
+@pytest.mark.parametrize("mode", MODES)
 async def test_nothing_is_lost_and_nothing_happens_twice(mode: str, tmp_path: Path) -> None:
     if mode == "take_over" and not can_take_over():
         pytest.skip("this hames has no --take-over")

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from random import Random
+from signal import SIGKILL
 
 import anyio
 import msgspec
@@ -9,7 +10,8 @@ import msgspec
 from tests.torture.laws import broken
 from tests.torture.life import Life, Run
 from tests.torture.modes import MODES, WHOLE_S, Blow, Instant, Mode
-from tests.torture.processes import belonging, kill, none_left
+from tests.torture.processes import Found, belonging, kill, none_left
+from tests.torture.target import is_supervisor
 
 WITHIN_S = 60.0
 """A trial that takes longer is stuck."""
@@ -54,7 +56,7 @@ async def trial(name: str, seed: int, root: Path, source: Path | None = None) ->
                 await _check(run)
         if scope.cancelled_caught:
             problems.append(f"stuck: not done within {WITHIN_S:g} s")
-        left = await none_left(run.token, LEAVING_S)
+        left = await _left(run)
         words = [f"{found.pid} {found.line.decode(errors='replace')[-300:]}" for found in left]
         problems += broken(msgspec.structs.replace(run.evidence(run.exports), left=words))
     finally:
@@ -82,6 +84,14 @@ async def _check(run: Run) -> None:
     if ran.returncode:
         said = (ran.stdout + ran.stderr).decode(errors="replace").strip()
         run.faults.append(f"the log is damaged at the end: {said[-500:]}")
+
+
+async def _left(run: Run) -> list[Found]:
+    """What is left running. A harness that was killed at the very end leaves the owner of its commands, which
+    waits for it to come back; but no command."""
+    if run.lives[-1].process.returncode != -SIGKILL:
+        return await none_left(run.token, LEAVING_S)
+    return [found for found in belonging(run.token) if not is_supervisor(found.line)]
 
 
 async def _live(run: Run, blow: Blow | None = None, instant: Instant | None = None) -> None:
