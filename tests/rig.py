@@ -18,6 +18,7 @@ from hames.core.ports import (
     Claim,
     Delta,
     Departure,
+    Jobs,
     Judgement,
     Listener,
     Model,
@@ -197,6 +198,7 @@ class Rig:
         self.policy = BenchPolicy(verdicts or {})
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
+        self.real_jobs: Jobs | None = None
         self.runtime = BenchRuntime()
         self.watcher = Watcher()
         self.listener: Listener = self.watcher
@@ -217,7 +219,7 @@ class Rig:
                 tools=self.tools,
                 policy=self.policy,
                 approver=self.person,
-                jobs=self.jobs,
+                jobs=self.real_jobs or self.jobs,
                 runtime=self.runtime,
                 listener=self.listener,
                 clock=self.clock,

@@ -16,6 +16,7 @@ from hames.core.events import (
     ContextShrunk,
     Entry,
     FileFact,
+    JobDetached,
     JobFinished,
     JobStarted,
     Labelled,
@@ -179,6 +180,17 @@ def test_jobs_live_until_they_end_and_the_model_is_told() -> None:
     assert not view.jobs
     assert view.messages[-1] == UserMessage((Text("[made]"),))
     assert call_id(1, 0) in view.outputs
+
+
+def test_a_detached_job_is_live_but_not_awaited_until_it_ends() -> None:
+    job = JobStarted(job=JobId("1.0"), call=call_id(1, 0), command="serve")
+    other = JobStarted(job=JobId("1.1"), call=call_id(1, 1), command="make")
+    view = view_of(job, other, JobDetached(job=JobId("1.0")))
+    assert list(view.jobs) == ["1.0", "1.1"]
+    assert list(view.awaited) == ["1.1"]
+    over = JobFinished(job=JobId("1.0"), command=CommandFact(), output=None, told="[gone]")
+    view.fold(entries(over, first=view.head + 1)[0])
+    assert not view.detached
 
 
 def test_a_job_without_output_leaves_none() -> None:

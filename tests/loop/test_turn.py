@@ -12,6 +12,7 @@ from hames.core.events import (
     CallIntended,
     CallStarted,
     ContextShrunk,
+    JobDetached,
     JobFinished,
     JobStarted,
     LimitReached,
@@ -297,6 +298,29 @@ async def test_a_job_that_does_not_end_is_stopped_and_the_turn_does_not_pass_for
     assert exit_code(ended) is ExitCode.UNFINISHED
     assert rig.jobs.stopped == [JobId("1.0")]
     assert not session.view.jobs
+
+
+async def test_a_detached_job_is_not_waited_for_and_the_turn_does_not_pass_for_done() -> None:
+    async def detach(arguments: str, context: CallContext) -> ToolResult:
+        return ToolResult("ok", (Text("detached"),), job=JobDetached(JobId(arguments)))
+
+    async def start(arguments: str, context: CallContext) -> ToolResult:
+        job = JobStarted(job=JobId(context.call), call=context.call, command=f"make {context.call}")
+        return ToolResult("ok", (Text("started"),), job=job)
+
+    rig = Rig(
+        asks(("start", ""), ("start", ""), ("detach", "1.0")), Scripted(text="left"), Scripted(text="ok")
+    )
+    rig.tools = Rig(tools={"start": ("effectful", start), "detach": ("idempotent", detach)}).tools
+    rig.jobs.on_wait = lambda: rig.jobs.over.update({JobId("1.1"): job_over(JobId("1.1"))})
+    session, ended = await say(rig)
+    assert exit_code(ended) is ExitCode.UNFINISHED
+    assert ended.reason == "detached jobs run on: 1.0 (make 1.0)"
+    assert not rig.jobs.stopped
+    assert list(session.view.jobs) == ["1.0"]
+    again = await rig.host.resume(session.id)
+    assert again.view.detached == {"1.0"}
+    assert not again.view.awaited
 
 
 async def test_what_needs_a_person_where_there_is_none_ends_as_blocked() -> None:

@@ -128,6 +128,7 @@ def _run(words: Sequence[str]) -> Invocation:
     session = parser.add_argument_group("the session")
     session.add_argument("-r", "--resume", metavar="ID", help="go on with a session")
     session.add_argument("-c", "--continue", dest="latest", action="store_true", help="with the newest one")
+    session.add_argument("--take-over", action="store_true", help="cut off the process that has it in use")
     session.add_argument("--session-id", metavar="ID", help="the id of a new session (26 characters)")
     return _invocation(parser.parse_args(words, _Read()))
 
@@ -161,6 +162,7 @@ class _Read(argparse.Namespace):
     verbose: bool = False
     resume: str | None = None
     latest: bool = False
+    take_over: bool = False
     session_id: str | None = None
 
 
@@ -170,6 +172,8 @@ def _invocation(read: _Read) -> Invocation:
         return Invocation("version", flags)
     if read.resume and read.latest:
         raise UsageError("--resume and --continue name two sessions; give one of them")
+    if read.take_over and not (read.resume or read.latest):
+        raise UsageError("--take-over goes with --resume or --continue: it names the session")
     if read.session_id is not None and not is_session_id(read.session_id):
         raise UsageError("--session-id: an id is 26 digits and lower-case letters, without i, l, o and u")
     headless = read.print or read.output_format != "text" or read.input_format != "text"
@@ -177,6 +181,7 @@ def _invocation(read: _Read) -> Invocation:
         words=read.prompt,
         resume=read.resume,
         latest=read.latest,
+        take_over=read.take_over,
         session_id=read.session_id,
         output=read.output_format,
         json_input=read.input_format == "stream-json",

@@ -6,6 +6,7 @@ from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain
 from hames.assembly.upkeep_words import over_quota
 from hames.channels.listing import find_session, latest_in
+from hames.core.errors import SessionBusy
 from hames.core.ids import SessionId
 from hames.session.session import Session
 from hames.stores.disk import disk_bytes
@@ -18,8 +19,13 @@ async def open_session(settings: Settings, request: RunRequest, parts: Parts) ->
         return await parts.host.open(wanted)
     rows = await parts.store.sessions()
     if request.resume is not None:
-        return await parts.host.resume(find_session(rows, request.resume))
-    return await parts.host.resume(latest_in(rows, settings.workspace))
+        session = find_session(rows, request.resume)
+    else:
+        session = latest_in(rows, settings.workspace)
+    try:
+        return await parts.host.resume(session, take_over=request.take_over)
+    except SessionBusy as error:
+        raise SessionBusy(f"{error}, or cut it off with --take-over") from error
 
 
 def say_notices(settings: Settings) -> None:

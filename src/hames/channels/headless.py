@@ -213,7 +213,10 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
             "requests": spent.requests - facts.before.requests,
         },
         "permission_denials": facts.denied,
-        "jobs": list(view.jobs),
+        "jobs": [
+            {"job_id": job, "command": started.command, "detached": job in view.detached}
+            for job, started in view.jobs.items()
+        ],
         "seq": view.head,
     }
 
