@@ -141,13 +141,19 @@ async def _alone(run: Run, life: Life, where: str) -> None:
 
 async def _taken(run: Run, life: Life, where: str) -> None:
     """Another process takes the session over; this one is paused meanwhile, or goes on."""
+    if life.ended:
+        return
+    run.kills += 1  # The old owner has lost its session: that is the blow.
     paused = run.random.random() < 0.7
     if paused:
         life.signal(signal.SIGSTOP)
     run.may_lose = True
     run.tell(f"taken over {where}, the old owner {'paused' if paused else 'at work'}")
     async with run.life(take_over=True) as other:
-        await run.random.choice((_at_line, _early))(run, other)
+        soon = run.random.random() < 0.5
+        if not soon:
+            run.open_gates()  # The new owner may wait for the command, and print nothing before it ends.
+        await (_early if soon else _at_line)(run, other)
         if run.random.random() < 0.4:
             run.kill_harness(other, "that had taken over")
         run.open_gates()
