@@ -3,6 +3,7 @@
 import os
 import stat
 import sys
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -16,19 +17,26 @@ from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.testing.sandbox_suite import CHECKS, KEPT, Bench, lay_out
-from tests.sandboxes.conftest import bwrap
+from tests.sandboxes.conftest import bwrap, entered
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs_bwrap]
 
 
+@pytest.fixture(params=[False, True], ids=["own-network", "network-of-the-session"])
+async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[SupervisorProcess]:
+    supervisor = await entered(tmp_path / "state" / "run", enclosed=bool(request.param))
+    yield supervisor
+    await supervisor.close()
+
+
 @pytest.mark.parametrize("number", range(len(CHECKS)), ids=[check.__name__ for check in CHECKS])
 async def test_bubblewrap_passes_the_suite(
-    number: int, process: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+    number: int, either: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
 ) -> None:
     home = workspace.parent
     bench = Bench(
         sandbox=bubblewrap,
-        launcher=CommandLauncher(process, bubblewrap),
+        launcher=CommandLauncher(either, bubblewrap),
         workspace=workspace,
         protected=workspace / ".git" / "hooks",
         outside=home / "elsewhere",
@@ -37,6 +45,100 @@ async def test_bubblewrap_passes_the_suite(
     )
     lay_out(bench)
     await CHECKS[number](bench)
+
+
+async def test_the_commands_of_a_session_reach_each_other_and_nothing_of_the_host(
+    enclosed: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    (workspace / "serve.py").write_text(SERVE)
+    os.mkfifo(workspace / "ready")
+    launcher = CommandLauncher(enclosed, bubblewrap)
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        argv = (sys.executable, "serve.py")
+        server = await launcher.start(CommandSpec(JobId("1.0"), argv, str(workspace), {}))
+        script = (
+            'read port <ready; exec 5<>"/dev/tcp/127.0.0.1/$port"; cat <&5; echo >"/dev/tcp/127.0.0.1/$1"'
+        )
+        argv = ("bash", "-c", script, "bash", str(port))
+        spec = CommandSpec(JobId("2.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+        client = await launcher.start(spec)
+        with anyio.fail_after(30):
+            end = await client.wait()
+        output = (await client.output(0, 1000)).data.decode()
+        await server.stop()
+    assert output.startswith("hello")
+    assert "Connection refused" in output
+    assert end is not None
+    assert end.fact.exit_code != 0
+
+
+SERVE = """
+import socket
+server = socket.create_server(("127.0.0.1", 0))
+with open("ready", "w") as ready:
+    ready.write(f"{server.getsockname()[1]}\\n")
+while True:
+    client, _ = server.accept()
+    client.sendall(b"hello\\n")
+    client.close()
+"""
+
+
+async def test_the_commands_of_a_session_share_temporary_files_that_end_with_it(
+    enclosed: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    launcher = CommandLauncher(enclosed, bubblewrap)
+
+    async def say(job: str, script: str) -> str:
+        argv = ("bash", "-c", script)
+        spec = CommandSpec(JobId(job), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+        running = await launcher.start(spec)
+        await running.wait()
+        launcher.release(running.job)
+        return (await running.output(0, 1000)).data.decode()
+
+    await say("1.0", "mkdir -p /tmp/deep/er; echo kept >/tmp/deep/er/file; echo too >/var/tmp/file")
+    await say("2.0", "ln -s /etc /tmp/link; mkdir /tmp/closed; touch /tmp/closed/file; chmod 0 /tmp/closed")
+    assert await say("3.0", "cat /tmp/deep/er/file /var/tmp/file; stat -c %a /tmp") == "kept\ntoo\n1777\n"
+    assert not os.path.lexists("/tmp/link")
+    await enclosed.close()
+    assert not os.path.lexists(enclosed.directory)
+    assert os.path.exists("/etc/passwd")
+
+
+async def test_what_shows_through_temporary_files_cannot_be_moved_away_for_the_next_command(
+    enclosed: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    launcher = CommandLauncher(enclosed, bubblewrap)
+    first = Path("/tmp") / workspace.relative_to("/tmp").parts[0]
+    scripts = (
+        'mv "$1" /tmp/moved; rmdir "$1"; rm -rf --one-file-system "$1"; ln -s /etc "$1"; echo "$?"',
+        'test -L "$1" && echo linked; echo here >made; cat made',
+    )
+    said: list[str] = []
+    for number, script in enumerate(scripts):
+        argv = ("bash", "-c", script, "bash", str(first))
+        spec = CommandSpec(JobId(f"{number}.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+        running = await launcher.start(spec)
+        await running.wait()
+        said.append((await running.output(0, 10_000)).data.decode())
+    assert "Device or resource busy" in said[0]
+    assert said[1] == "here\n"
+    assert (workspace / "made").read_text() == "here\n"
+
+
+async def test_commands_cannot_reach_the_supervisor(
+    enclosed: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    argv = ("bash", "-c", 'ls -A "$1"; ls -A "$1/.."; ls /proc', "bash", enclosed.connect().directory)
+    running = await CommandLauncher(enclosed, bubblewrap).start(
+        CommandSpec(JobId("1.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+    )
+    await running.wait()
+    said = (await running.output(0, 10_000)).data.decode()
+    assert "socket" not in said
+    assert str(enclosed.connect().pid) not in said.split()
 
 
 async def _run(

@@ -32,7 +32,7 @@ from hames.sandboxes.work import Work
 
 _PR_SET_CHILD_SUBREAPER = 36
 _DETACHED_S = 8 * 3600.0
-_LOCK_S = 5.0
+_LOCK_S = 3.0
 _FENCED = encode([("fenced", "1")])
 
 
