@@ -124,6 +124,10 @@ class Run:
                 tasks.start_soon(self._await_end, life)
                 yield life
                 await self.pulse.until(lambda: life.ended)
+        except anyio.get_cancelled_exc_class():
+            for found in belonging(self.token):
+                self.tell(f"  there was {found.pid}: {found.line.decode(errors='replace')[-200:]}")
+            raise
         finally:
             life.signal(signal.SIGKILL)
         self.tell(f"  it ended with {process.returncode} after {len(life.lines)} lines")
