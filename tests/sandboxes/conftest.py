@@ -12,6 +12,9 @@ from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.sandboxes.unconfined import Unconfined
 
+SESSION = f"session-{os.getpid()}"
+"""Of this run of the tests alone: others may run beside it."""
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
@@ -50,7 +53,7 @@ async def enclosed(tmp_path: Path) -> AsyncGenerator[SupervisorProcess]:
 
 
 async def entered(
-    root: Path, session: str = "session", epoch: int = 1, *, enclosed: bool = False, orphan_s: float = 60
+    root: Path, session: str = SESSION, epoch: int = 1, *, enclosed: bool = False, orphan_s: float = 60
 ) -> SupervisorProcess:
     """The supervisor of a session, as an owner of it sees it."""
     supervisor = SupervisorProcess(str(root), enclosed=enclosed, orphan_s=orphan_s)

@@ -17,8 +17,9 @@ from hames.sandboxes.unconfined import Unconfined
 
 
 class Order(msgspec.Struct):
-    """What this harness is to do. It works for the session `session`, as its owner of epoch 1."""
+    """What this harness is to do. It works for `session`, as its owner of epoch 1."""
 
+    session: str
     sandbox: str
     root: str
     workspace: str
@@ -32,7 +33,7 @@ async def main(order: Order) -> None:
     bwrap = find_program("bwrap", os.environ.get("PATH", os.defpath))
     sandbox = Unconfined() if order.sandbox == "none" else Bubblewrap(policy, bwrap, order.root)
     process = SupervisorProcess(order.root, enclosed=order.sandbox != "none", orphan_s=order.orphan_s)
-    await process.enter(Claim(SessionId("session"), 1, 0))
+    await process.enter(Claim(SessionId(order.session), 1, 0))
     launcher = CommandLauncher(process, sandbox, grace_s=0.2)
     for number, script in enumerate(order.scripts):
         argv = ("bash", "-c", script)

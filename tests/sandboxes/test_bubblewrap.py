@@ -11,8 +11,9 @@ import pytest
 
 from hames.core.errors import ConfigError, SandboxError
 from hames.core.ids import JobId
-from hames.core.ports import CommandEnd, CommandSpec, SandboxPolicy
+from hames.core.ports import CommandEnd, CommandSpec, ReadQuery, SandboxPolicy
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
+from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
@@ -105,6 +106,17 @@ async def test_the_commands_of_a_session_share_temporary_files_that_end_with_it(
     await enclosed.close()
     assert not os.path.lexists(enclosed.directory)
     assert os.path.exists("/etc/passwd")
+
+
+async def test_files_see_the_temporary_files_of_commands(
+    enclosed: SupervisorProcess, bubblewrap: Bubblewrap, workspace: Path
+) -> None:
+    argv = ("bash", "-c", "echo said >/tmp/file")
+    spec = CommandSpec(JobId("1.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
+    await (await CommandLauncher(enclosed, bubblewrap).start(spec)).wait()
+    files = SandboxFiles(enclosed, bubblewrap, ripgrep="")
+    assert (await files.read(ReadQuery("/tmp/file"))).data == b"said\n"
+    await files.close()
 
 
 async def test_what_shows_through_temporary_files_cannot_be_moved_away_for_the_next_command(

@@ -15,7 +15,7 @@ from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.testing.launcher_suite import ENOUGH_S, alive
-from tests.sandboxes.conftest import entered
+from tests.sandboxes.conftest import SESSION, entered
 
 pytestmark = pytest.mark.anyio
 
@@ -136,7 +136,7 @@ async def test_a_supervisor_that_cannot_start_says_why(tmp_path: Path, workspace
 
 
 async def test_a_directory_that_others_can_enter_is_refused(tmp_path: Path, workspace: Path) -> None:
-    shared = tmp_path / "run" / "session"
+    shared = tmp_path / "run" / SESSION
     shared.mkdir(parents=True)
     shared.chmod(0o755)
     with pytest.raises(LauncherError, match="chmod 700"):

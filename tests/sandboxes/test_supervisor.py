@@ -22,7 +22,7 @@ from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.wire import Frames, encode
 from hames.testing.launcher_suite import ENOUGH_S, alive, until_said
-from tests.sandboxes.conftest import entered
+from tests.sandboxes.conftest import SESSION, entered
 from tests.sandboxes.harness import Order
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ def _reap(pid: int) -> None:
 
 
 def _order(kind: str, tmp_path: Path, workspace: Path, *scripts: str) -> Order:
-    return Order(kind, str(_root(tmp_path)), str(workspace), list(scripts))
+    return Order(SESSION, kind, str(_root(tmp_path)), str(workspace), list(scripts))
 
 
 async def _next_owner(
@@ -161,7 +161,7 @@ async def test_nobody_coming_back_ends_everything_and_that_is_written_down(
         await _kill(process)
     await _until_gone(supervisor)
     assert not alive(token)
-    left = sorted(os.listdir(_root(tmp_path) / "session"))
+    left = sorted(os.listdir(_root(tmp_path) / SESSION))
     assert left == ["0.0.end", "0.0.out", "1.0.end", "1.0.out", "epoch", "lock"]
     owner, launcher = await _next_owner(kind, tmp_path, bubblewrap)
     assert owner.running is None
@@ -276,13 +276,13 @@ async def test_a_new_supervisor_keeps_the_ends_that_an_old_one_left_and_nothing_
     os.kill(connection.pid, signal.SIGKILL)
     connection.abandon()
     await _reaped(connection.pid)
-    (_root(tmp_path) / "session" / "tmp" / "file").write_text("old")
-    (_root(tmp_path) / "session" / "files-1-1.worker").write_text("old")
+    (_root(tmp_path) / SESSION / "tmp" / "file").write_text("old")
+    (_root(tmp_path) / SESSION / "files-1-1.worker").write_text("old")
     await (await launcher.start(_spec("2.0", workspace, "exit 0"))).wait()
-    left = os.listdir(_root(tmp_path) / "session")
+    left = os.listdir(_root(tmp_path) / SESSION)
     assert "1.0.end" in left
     assert "files-1-1.worker" not in left
-    assert os.listdir(_root(tmp_path) / "session" / "tmp") == []
+    assert os.listdir(_root(tmp_path) / SESSION / "tmp") == []
     found = await launcher.attach(JobId("1.0"))
     assert found is not None
     end = await found.wait()
@@ -331,14 +331,14 @@ async def test_the_next_owner_cuts_the_old_one_off(tmp_path: Path, workspace: Pa
 async def test_an_owner_that_was_replaced_before_it_started_anything_starts_nothing(
     tmp_path: Path, workspace: Path
 ) -> None:
-    (_root(tmp_path) / "session").mkdir(parents=True, mode=0o700)
+    (_root(tmp_path) / SESSION).mkdir(parents=True, mode=0o700)
     old = await entered(_root(tmp_path))
     await entered(_root(tmp_path), epoch=2)
     with pytest.raises(LauncherError, match=FENCED):
         await CommandLauncher(old, Unconfined()).start(_spec("1.0", workspace, "touch made"))
     await old.close()
     assert os.listdir(workspace) == []
-    assert os.listdir(_root(tmp_path) / "session") == ["epoch"]
+    assert os.listdir(_root(tmp_path) / SESSION) == ["epoch"]
 
 
 async def test_a_supervisor_of_an_owner_that_was_replaced_meanwhile_leaves_at_once(
@@ -347,7 +347,7 @@ async def test_a_supervisor_of_an_owner_that_was_replaced_meanwhile_leaves_at_on
     old = await entered(_root(tmp_path))
     connection = old.connect()
     os.kill(connection.pid, signal.SIGSTOP)
-    (_root(tmp_path) / "session" / "epoch").write_text("2")
+    (_root(tmp_path) / SESSION / "epoch").write_text("2")
     os.kill(connection.pid, signal.SIGCONT)
     with pytest.raises(LauncherError):
         await connection.ask([("do", "attach"), ("job", "1.0")])
@@ -477,6 +477,7 @@ async def test_who_is_not_the_owner_is_not_listened_to(process: SupervisorProces
         encode([("do", "close"), ("number", "1")]),
         b"\xff" * 100,
         encode([("do", "hello"), ("epoch", "0"), ("orphan_s", "0")]),
+        encode([("do", "hello"), ("epoch", "nonsense")]),
     ):
         with _stranger(process) as stranger:
             stranger.sendall(said)
@@ -504,7 +505,7 @@ async def test_a_second_supervisor_does_not_start_beside_a_living_one(
         os.kill(pid, signal.SIGKILL)
         await _reaped(pid)
     for pid in alive("1000"):
-        if "HAMES_JOB=session/1.0" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
+        if f"HAMES_JOB={SESSION}/1.0" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
             os.kill(pid, signal.SIGKILL)
 
 

@@ -38,6 +38,8 @@ pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]
 ENV = {"PATH": "/usr/bin:/bin"}
 
+SESSION = SessionId(f"session-{os.getpid()}")
+
 
 class World:
     """A workspace, and the supervisor of its one session."""
@@ -61,7 +63,7 @@ class World:
         self.leave()
         self.epoch += 1
         self.process = SupervisorProcess(str(self.run), orphan_s=600)
-        await self.process.enter(Claim(SessionId("session"), self.epoch, 0))
+        await self.process.enter(Claim(SESSION, self.epoch, 0))
         return CommandLauncher(self.process, Unconfined(), grace_s=0.2)
 
     async def killed_in(self, command: str) -> None:
@@ -266,3 +268,27 @@ async def _with_another_call(made: World) -> tuple[Rig, Session]:
     launcher.release(JobId("1.0"))
     assert await launcher.attach(JobId("1.0")) is None
     return await made.resumed("echo now")
+
+
+@pytest.mark.parametrize("patience", [0, 5, 50])
+async def test_a_cancelled_wait_stops_the_command_and_is_recorded(tmp_path: Path, patience: int) -> None:
+    command = "echo > ready; read < go"
+    async with world(tmp_path) as made:
+        await made.killed_in(command)
+        rig, session = await made.resumed(command)
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(session.go_on)
+                for _ in range(patience):
+                    await anyio.lowlevel.checkpoint()
+                scope.cancel()
+        (event,) = await ends(rig, session)
+        assert isinstance(event, CallFinished)
+        assert event.outcome == "cancelled"
+        (ended,) = [e for e in await rig.logged(session) if isinstance(e, TurnEnded)]
+        assert ended.ending == "cancelled"
+        again = await (await made.launcher()).attach(JobId("1.0"))
+        assert again is not None
+        end = await again.wait()
+        assert end is not None
+        assert end.fact.stopped

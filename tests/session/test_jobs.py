@@ -18,6 +18,8 @@ from hames.testing.clock import VirtualClock
 
 pytestmark = pytest.mark.anyio
 
+SESSION = SessionId(f"session-{os.getpid()}")
+
 
 class Bench:
     """Real background commands, without a sandbox."""
@@ -39,7 +41,7 @@ class Bench:
 @asynccontextmanager
 async def bench(root: Path) -> AsyncGenerator[Bench]:
     process = SupervisorProcess(str(root / "run"))
-    await process.enter(Claim(SessionId("session"), 1, 0))
+    await process.enter(Claim(SESSION, 1, 0))
     launcher = CommandLauncher(process, Unconfined())
     try:
         yield Bench(launcher, root)
@@ -118,7 +120,7 @@ async def test_a_job_that_could_not_be_started_says_why(tmp_path: Path) -> None:
 
 async def test_a_job_that_nobody_came_back_for_says_so(tmp_path: Path) -> None:
     process = SupervisorProcess(str(tmp_path / "run"), orphan_s=0.01)
-    await process.enter(Claim(SessionId("session"), 1, 0))
+    await process.enter(Claim(SESSION, 1, 0))
     await CommandLauncher(process, Unconfined()).start(
         CommandSpec(JobId("1.0"), ("/bin/sleep", "600"), str(tmp_path), {})
     )

@@ -1,6 +1,6 @@
 """One turn: assemble -> ask -> act (judge, run, observe) -> record -> shrink, until nothing is owed."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
 
@@ -21,13 +21,18 @@ from hames.loop.steer import steer
 CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it stopped, in smaller parts.]"
 
 
-async def run_turn(kit: Kit, pinned: Pinned) -> TurnEnded:
-    """Answer what stands at the end of the view. The ending is on the log when this returns.
+async def run_turn(
+    kit: Kit, pinned: Pinned, first: Callable[[Kit], Awaitable[None]] | None = None
+) -> TurnEnded:
+    """Answer what stands at the end of the view. The ending is on the log when this returns. `first` is done
+    before anything else: it settles what an interrupted turn has left open.
 
     Cancellation is recorded, with what had been done, and raised on. A full disk ends the turn: the store
     keeps room to record that. Raises `StoreFull` when even that does not fit.
     """
     try:
+        if first is not None:
+            await first(kit)
         ending = await _steps(kit, pinned)
     except ModelError as error:
         ending = failed(error)

@@ -75,13 +75,15 @@ class EndFile:
 
 
 def sync(path: str) -> bool:
-    """Make a file or a directory durable; False when there is none any more."""
+    """Make a file or a directory durable; False when there is none any more, or the disk fails."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
         os.fsync(fd)
+    except OSError:
+        return False
     finally:
         os.close(fd)
     return True

@@ -111,9 +111,12 @@ class Supervisor:
         if what & select.POLLOUT:
             peer.send()
         if what & ~select.POLLOUT:
-            for frame in peer.receive():
-                if peer.open:
-                    self._answer(peer, frame)
+            try:
+                for frame in peer.receive():
+                    if peer.open:
+                        self._answer(peer, frame)
+            except ValueError:
+                peer.open = False
         if not peer.open:
             self._drop(peer)
 

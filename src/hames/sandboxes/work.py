@@ -31,8 +31,12 @@ class Work:
         self._detached: set[str] = set()
 
     def own(self, epoch: int) -> None:
-        """Leave word in the directory that this epoch owns the session."""
-        write_epoch(self._directory, epoch)
+        """Leave word in the directory that this epoch owns the session. A full disk must end nothing: the
+        owner has left the same word."""
+        try:
+            write_epoch(self._directory, epoch)
+        except OSError:
+            return
 
     # One command
 

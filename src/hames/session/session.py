@@ -58,5 +58,4 @@ class Session:
 
     async def go_on(self) -> TurnEnded:
         """Finish an interrupted turn. Only a session with an `unfinished` turn can."""
-        await go_on(self._kit)
-        return await run_turn(self._kit, self._pinned)
+        return await run_turn(self._kit, self._pinned, first=go_on)

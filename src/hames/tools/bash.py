@@ -138,21 +138,23 @@ class BashAction:
         """See `Attachable`. Its time-out counts from its start."""
         job = JobId(context.call)
         try:
-            found = await self._launcher.attach(job)
-            if found is None:
-                return Settled("undone")
             if wait and not self._arguments.run_in_background:
                 async with _gone_if_cancelled(self._launcher, job):
-                    seen = await self._watch(found)
+                    found = await self._launcher.attach(job)
+                    seen = None if found is None else await self._watch(found)
             else:
-                seen = Seen(found, await found.wait(0))
-            if seen.end is not None and seen.end.lost:
-                return Settled("unknown", words=await self._last_seen(seen.running, seen.end))
-            if self._arguments.run_in_background:
-                return Settled("done", self._left_running(context))
-            return Settled("done", await self._tell(seen, context))
+                found = await self._launcher.attach(job)
+                seen = None if found is None else Seen(found, await found.wait(0))
+            return Settled("undone") if seen is None else await self._settled(seen, context)
         except LauncherError as error:
             return Settled("unknown", words=str(error))
+
+    async def _settled(self, seen: Seen, context: CallContext) -> Settled:
+        if seen.end is not None and seen.end.lost:
+            return Settled("unknown", words=await self._last_seen(seen.running, seen.end))
+        if self._arguments.run_in_background:
+            return Settled("done", self._left_running(context))
+        return Settled("done", await self._tell(seen, context))
 
     async def _watch(self, running: Running) -> Seen:
         """Wait for the end, or for the time-out. When the supervisor is lost on the way, what it wrote down
@@ -160,12 +162,11 @@ class BashAction:
         try:
             limit_s = self._timeout_s if self._moves else None
             return Seen(running, await running.wait(limit_s, from_start=True))
-        except LauncherError:
+        except LauncherError as error:
             found = await self._launcher.attach(running.job)
-            end = None if found is None else await found.wait(0)
-            if found is None or end is None:
-                raise
-            return Seen(found, end)
+            if found is None:
+                return Seen(running, CommandEnd(CommandFact(), 0, 0, "", not_started=str(error)))
+            return Seen(found, await found.wait(0))
 
     async def _tell(self, seen: Seen, context: CallContext) -> ToolResult:
         running, end = seen
