@@ -1,6 +1,7 @@
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import anyio
 import msgspec
@@ -18,6 +19,18 @@ from hames.tools.bash import Bash, Shell
 from tests.tools.bench import Bench
 
 pytestmark = pytest.mark.anyio
+
+
+class Asking(LocalLauncher):
+    """Remembers what it was asked to start."""
+
+    def __init__(self, place: Path) -> None:
+        super().__init__(place)
+        self.asked: list[CommandSpec] = []
+
+    async def start(self, spec: CommandSpec) -> LocalCommand:
+        self.asked.append(spec)
+        return await super().start(spec)
 
 
 def tool(bench: Bench) -> Bash:
@@ -151,19 +164,12 @@ async def test_where_it_is_to_be_so_a_command_over_its_time_is_stopped_with_its_
     ],
 )
 async def test_the_time_out_is_bounded(bench: Bench, asked_ms: object, timeout_s: float) -> None:
-    asked: list[CommandSpec] = []
-
-    class Asked(LocalLauncher):
-        async def start(self, spec: CommandSpec) -> LocalCommand:
-            asked.append(spec)
-            return await super().start(spec)
-
-    launcher = Asked(bench.place)
+    launcher = Asking(bench.place)
     arguments = msgspec.json.encode({"command": "true", "timeout": asked_ms}).decode()
     for stops in (True, False):
         shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=stops)
         await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
-    assert [spec.timeout_s for spec in asked] == [timeout_s, COMMAND_TIMEOUT_MAX_S]
+    assert [spec.timeout_s for spec in launcher.asked] == [timeout_s, COMMAND_TIMEOUT_MAX_S]
 
 
 async def test_a_cancelled_command_is_gone_before_the_cancellation_goes_on(bench: Bench) -> None:
@@ -238,3 +244,20 @@ async def test_a_signal_is_told_apart_from_an_exit(bench: Bench) -> None:
     result = await bench.run("bash", command="kill -TERM $$")
     assert result.command
     assert (result.command.exit_code, result.command.signal) == (None, signal.SIGTERM)
+
+
+async def test_a_command_that_nobody_owns_does_not_begin(bench: Bench) -> None:
+    launcher = Asking(bench.place)
+    shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd)
+    mark = bench.place / "begun"
+    arguments = msgspec.json.encode({"command": f"touch {mark}"}).decode()
+    await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
+    mark.unlink()
+    (spec,) = launcher.asked
+    hears, speaks = os.pipe()
+    os.close(hears)
+    moved = ("/bin/bash", "-c", f'exec 3>&{speaks}; exec "$@"', "bash", *spec.argv)
+    child = await anyio.run_process(moved, env=spec.env, pass_fds=(speaks,), check=False)
+    os.close(speaks)
+    assert child.returncode == -signal.SIGPIPE
+    assert not mark.exists()

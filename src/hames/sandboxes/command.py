@@ -3,15 +3,15 @@
 A command passes through `running`, `ending` (its process is gone, its tree may not be) and `over`.
 With a sandbox, its process is bubblewrap; the first line on the status pipe names the sandbox's init,
 whose end is the end of every process inside. Without one, its tree is its process group, and whatever
-left the group and was adopted by the supervisor with the mark `HAMES_JOB` in its environment.
+left the group and was adopted by the supervisor with the mark `JOB` in its environment.
 """
 
 import os
 import select
 import time
 
-from hames.sandboxes.process_tree import SIGKILL, SIGTERM, end_adopted, kill, younger
-from hames.sandboxes.runtime import COPY_BYTES
+from hames.sandboxes.process_tree import SIGKILL, SIGTERM, adopted, end_adopted, kill
+from hames.sandboxes.runtime import COPY_BYTES, JOB, SANDBOX
 from hames.sandboxes.spawn import spawn
 from hames.sandboxes.spool import Spool
 from hames.sandboxes.wire import Frame, Items
@@ -21,7 +21,6 @@ _DRAIN_CHUNKS = 16
 _REASON_BYTES = 500
 _INIT_S = 0.2
 _LAST_S = 10.0
-_ROUND_S = 10.0
 
 
 class Facts:
@@ -76,8 +75,8 @@ class Command:
         self.started = time.monotonic()
         self.copy = b""
         self.recorded = False
-        self._mark = f"HAMES_JOB={mark}"
         self._confined = bool(frame.get("confined"))
+        self._mark = f"{SANDBOX}={mark.partition('/')[0]}" if self._confined else f"{JOB}={mark}"
         self._grace_s = float(frame.get("grace_s", "2"))
         self._deadline: float | None = None
         self._kill_at: float | None = None
@@ -264,10 +263,7 @@ class Command:
             self.changed = True
 
     def _look_for_tree(self) -> None:
-        # After a long run the numbers may have gone round: then all processes are looked at.
-        since = self._pid if self._facts.elapsed < _ROUND_S else 0
-        pids = [pid for pid in younger(since) if pid not in self._known]
-        again = end_adopted(self._mark.encode("utf-8", "surrogateescape"), pids)
+        again = end_adopted(self._mark.encode("utf-8", "surrogateescape"), adopted(self._known))
         try:
             os.killpg(self._pid, 0)
         except (ProcessLookupError, PermissionError):

@@ -16,7 +16,8 @@ from typing import NamedTuple
 import anyio
 
 from hames.core.errors import ArgumentProblem, LauncherError
-from hames.sandboxes.runtime import LOG, SOCKET
+from hames.sandboxes.runtime import LOG, SOCKET, read_epoch
+from hames.sandboxes.unowned import end_unowned
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
 FENCED = "another owner has taken the session over"
@@ -34,10 +35,11 @@ class Line(NamedTuple):
 
 class Connection:
     """One connection, from its start to its end. A lost one stays lost; `fenced` says that somebody else
-    owns the session now."""
+    owns the session now. `epoch` is that of the owner who has made it."""
 
-    def __init__(self, directory: str, line: Line) -> None:
+    def __init__(self, directory: str, line: Line, epoch: int) -> None:
         self.directory = directory
+        self._epoch = epoch
         self.lost = ""
         self.fenced = False
         self.pid = line.pid
@@ -100,6 +102,16 @@ class Connection:
         ):
             answer = await self.ask([("do", "close"), *releases])
             self._stays = answer.get("state") == "stays"
+        self._lose()
+
+    async def gone(self) -> None:
+        """Wait for the end of the supervisor, whatever else is waited for; then the connection is lost."""
+        if self._pidfd >= 0 and not self.lost:
+            own = os.dup(self._pidfd)
+            try:
+                await anyio.wait_readable(own)
+            finally:
+                os.close(own)
         self._lose()
 
     def abandon(self) -> None:
@@ -165,7 +177,7 @@ class Connection:
     def _take(self) -> bool:
         """Read what is there; whether there was anything."""
         try:
-            data = self._socket.recv(256 * 1024)
+            data = self._socket.recv(64 * 1024)
         except BlockingIOError:
             return False
         except OSError:
@@ -197,8 +209,8 @@ class Connection:
         """The connection is over. A supervisor that does not work for another owner is over with it."""
         if self.lost:
             return
-        if not self.fenced and not self._stays:
-            self._end_process()
+        if not self.fenced and not self._stays and not self._left_in_order():
+            self._end_sandboxes()
         if self._pidfd >= 0:
             os.close(self._pidfd)
         if self.fenced:
@@ -210,14 +222,21 @@ class Connection:
         self._socket.close()
         self._wake()
 
-    def _end_process(self) -> None:
+    def _left_in_order(self) -> bool:
+        """Whether the supervisor, which is over when this returns, has ended all that it owned."""
         # One that was asked to close is about to leave by itself; any other is gone, or out of reach.
-        if self._pidfd >= 0 and not (self._closing and _is_over(self._pidfd)):
+        asked = self._closing and self._pidfd >= 0 and _is_over(self._pidfd)
+        if self._pidfd >= 0 and not asked:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
             _is_over(self._pidfd)
-        if self._child:
-            os.waitpid(self.pid, 0)
+        status = os.waitpid(self.pid, 0)[1] if self._child else 0
+        return asked and status == 0
+
+    def _end_sandboxes(self) -> None:
+        """End what the supervisor has left, unless it is a later owner's."""
+        if read_epoch(self.directory) <= self._epoch:
+            end_unowned(os.path.basename(self.directory))
 
 
 def _pidfd(pid: int) -> int:

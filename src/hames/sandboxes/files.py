@@ -42,6 +42,7 @@ class _Worker:
         self.connection = connection
         self._socket = here
         self._frames = Frames()
+        self._stands = False
 
     async def ask(self, items: Items, body: bytes) -> Frame:
         """One request. Raises `_WorkerLost`."""
@@ -61,13 +62,25 @@ class _Worker:
 
     async def _frame(self) -> Frame:
         while True:
-            await anyio.wait_readable(self._socket)
+            await self._arrival()
             data = self._socket.recv(256 * 1024)
             if not data:
                 raise _WorkerLost
+            self._stands = True
             frames = self._frames.feed(data)
             if frames:
                 return frames[0]
+
+    async def _arrival(self) -> None:
+        """Wait until there is something to read. A sandbox that was just starting when its supervisor was
+        killed can hold on to the socket without ever answering: it is ended with the connection."""
+        if self._stands:
+            await anyio.wait_readable(self._socket)
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self.connection.gone)
+            await anyio.wait_readable(self._socket)
+            tasks.cancel_scope.cancel()
 
     async def end(self) -> str:
         """Kill it, with what it runs, and forget it; returns what it said, if it did not start."""

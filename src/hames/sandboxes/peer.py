@@ -8,7 +8,7 @@ from _socket import CMSG_LEN, MSG_DONTWAIT, SCM_RIGHTS, SOL_SOCKET, socket
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
 _FDS_AT_ONCE = 4
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024
 
 
 class Peer:

@@ -10,7 +10,8 @@ from hames.core.errors import Fenced, LauncherError
 from hames.core.ids import JobId
 from hames.core.ports import Claim
 from hames.sandboxes.connection import FENCED, Connection, Line, reach
-from hames.sandboxes.runtime import END, LOG, OUTPUT, clear, forget, read_epoch, write_epoch
+from hames.sandboxes.runtime import END, LOG, OUTPUT, SANDBOX, clear, forget, read_epoch, write_epoch
+from hames.sandboxes.unowned import end_unowned
 from hames.sandboxes.wire import Items
 
 ORPHAN_S = 1200.0
@@ -56,7 +57,9 @@ class SupervisorProcess:
         write_epoch(self.directory, claim.epoch)
         found = reach(self.directory)
         if found is not None:
-            await self._greet(Connection(self.directory, found))
+            await self._greet(Connection(self.directory, found, claim.epoch))
+        else:
+            end_unowned(claim.session)
 
     async def _greet(self, connection: Connection) -> None:
         """Have the supervisor work for us, unless it is just leaving, or lives in another network than
@@ -87,7 +90,7 @@ class SupervisorProcess:
         if not self.directory:
             raise LauncherError("no session has been opened, so there is nobody to run commands for")
         found = reach(self.directory)
-        connection = Connection(self.directory, found or self._spawn())
+        connection = Connection(self.directory, found or self._spawn(), self.epoch)
         if found is not None:
             connection.post(self._hello())
         self._connection = connection
@@ -154,7 +157,7 @@ class SupervisorProcess:
             pid = os.posix_spawn(
                 argv[0],
                 argv,
-                {},
+                {SANDBOX: os.path.basename(self.directory)},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, there.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),

@@ -17,36 +17,45 @@ def kill(pid: int, signal: int, *, group: bool) -> None:
         return
 
 
-def younger(since: int) -> list[int]:
-    """The processes that were started after the process `since`, as far as their numbers tell: numbers
-    are given in a circle, and the newest stands in /proc/loadavg."""
-    with open("/proc/loadavg", "rb") as file:
-        newest = int(file.read().split()[4])
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    if newest >= since:
-        return [pid for pid in pids if since < pid <= newest]
-    return [pid for pid in pids if pid > since or pid <= newest]
+def adopted(known: set[int]) -> list[int]:
+    """The children of this process that are not `known`.
+
+    The kernel's own list is exact here: a dead child stays on it until this process, which has one thread,
+    waits for it. Where the kernel does not keep one, all processes are looked at.
+    """
+    here = os.getpid()
+    try:
+        with open(f"/proc/self/task/{here}/children", "rb") as file:
+            pids = [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:
+        pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(int(name)) == here]
+    return [pid for pid in pids if pid not in known]
 
 
 def end_adopted(mark: bytes, pids: list[int]) -> bool:
-    """Kill the children of this process among `pids` that carry `mark`, and take leave of the dead.
+    """Kill those of our children `pids` that carry `mark`, and take leave of the dead.
 
     Returns whether there were any, or one that was just dying: its own children are adopted only when
     it is dead, so that it must be looked again.
     """
-    here = os.getpid()
     again = False
     for pid in pids:
-        facts = _about(pid, "stat").rpartition(b")")[2].split()
-        if not facts or int(facts[_PARENT]) != here:
-            continue
         marked = mark in _about(pid, "environ").split(b"\0")
         if marked:
             kill(pid, SIGKILL, group=False)
-        if marked or facts[_MEMORY] == b"0":
+        if marked or _facts(pid)[_MEMORY] == b"0":
             take_leave(pid)
             again = True
     return again
+
+
+def _parent(pid: int) -> int:
+    return int(_facts(pid)[_PARENT])
+
+
+def _facts(pid: int) -> list[bytes]:
+    """What stands behind the name in a process' stat; zeros when there is none any more."""
+    return _about(pid, "stat").rpartition(b")")[2].split() or [b"0"] * (_MEMORY + 1)
 
 
 def _about(pid: int, what: str) -> bytes:

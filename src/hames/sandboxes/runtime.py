@@ -14,6 +14,10 @@ OUTPUT, END, KEPT, WORKER = ".out", ".end", ".kept", ".worker"
 SCRATCH = (("/tmp", "tmp"), ("/var/tmp", "var-tmp"))  # noqa: S108 - names of mount points
 """What a session's commands share of temporary files: where they see it, and its name here."""
 
+JOB, SANDBOX = "HAMES_JOB", "HAMES_SANDBOX"
+"""Variables that mark processes: a command without a sandbox by session and job, and all in a sandbox by
+the session."""
+
 COPY_BYTES = 64 * 1024
 """A smaller output is kept beside its end as well: one sync makes both durable."""
 

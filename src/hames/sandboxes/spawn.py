@@ -22,9 +22,9 @@ def spawn(
 ) -> tuple[int, dict[str, int]]:
     """Start the command of a request; returns its process and our descriptors by name.
 
-    Its standard input is empty, or `stdio` both ways. `mark` goes into the environment of a command
-    without a sandbox, `NAME=VALUE`. `enclosed`: our network is the session's, and the command may share it.
-    Raises OSError, and leaves nothing open then.
+    Its standard input is empty, or `stdio` both ways. `mark` goes into its environment, `NAME=VALUE`.
+    `enclosed`: our network is the session's, and the command may share it. Raises OSError, and leaves
+    nothing open then.
     """
     argv = frame.all("argv")
     own_network = frame.get("own_network")
@@ -33,9 +33,8 @@ def spawn(
     env = {name: value for name, _, value in (item.partition("=") for item in frame.all("env"))}
     program = _program(argv[0], env)
     confined = bool(frame.get("confined"))
-    if not confined:
-        name, _, value = mark.partition("=")
-        env[name] = value
+    name, _, value = mark.partition("=")
+    env[name] = value
     ours, theirs = _pipes()
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)

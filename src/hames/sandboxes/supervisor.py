@@ -158,12 +158,15 @@ class Supervisor:
         if peer is not self._owner:
             peer.open = False
             return
+        if frame.get("do") == "start":
+            # First what somebody waits for: the command runs while others are forgotten.
+            self._start(peer, frame)
         for job in frame.all("release"):
             self._work.release(job)
         command = self._work.get(frame.get("job"))
         match frame.get("do"):
             case "start":
-                self._start(peer, frame)
+                return
             case "close":
                 self._close(peer, frame.get("number"))
             case _ if command is None:

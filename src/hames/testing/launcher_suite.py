@@ -98,7 +98,7 @@ async def nothing_is_inherited(bench: Bench) -> None:
     assert [Path(word).name for word in first.split()][:4] == ["0", "1", "2", "3"]
     assert len(first.split()) <= 5
     names = {line.partition("=")[0] for line in rest.splitlines()}
-    assert names <= {"PATH", "GIVEN", "PWD", "SHLVL", "_", "HAMES_JOB"}
+    assert names <= {"PATH", "GIVEN", "PWD", "SHLVL", "_", "HAMES_JOB", "HAMES_SANDBOX"}
     assert "GIVEN=value" in rest.splitlines()
 
 

@@ -30,9 +30,10 @@ from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.output import Report, ending, report
 from hames.tools.paths import handle_of
 
-_PREFIX = 'exec {hames}>&3 3>&-; trap "{ pwd -P >&$hames; } 2>&-" EXIT; unset hames; '
+_PREFIX = 'exec {hames}>&3 3>&-; echo >&$hames; trap "{ pwd -P >&$hames; } 2>&-" EXIT; unset hames; '
 """Stands on the first line of the command, so that line numbers stay right. The control pipe is moved
-away from descriptor 3, because scripts use that one for themselves."""
+away from descriptor 3, because scripts use that one for themselves. The first word on it ends the shell
+when nobody is there to hear it: a command that nobody owns does not begin."""
 
 
 _COMMAND_BYTES = 120_000

@@ -1,0 +1,152 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from anyio.abc import Process
+
+from hames.core.errors import LauncherError
+from hames.core.ids import JobId, SessionId
+from hames.core.ports import Claim, CommandSpec, LaunchPlan, ReadQuery, Sandbox, SandboxReport
+from hames.sandboxes.files import SandboxFiles
+from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.process import SupervisorProcess
+from hames.sandboxes.unconfined import Unconfined
+from hames.sandboxes.unowned import end_unowned
+from hames.testing.launcher_suite import ENOUGH_S
+from tests.sandboxes.conftest import SESSION, entered
+
+pytestmark = pytest.mark.anyio
+
+SILENT = "echo ready; exec sleep 1000"
+FORKING = f"({SILENT}) & {SILENT}"
+
+
+@asynccontextmanager
+async def left(session: str, script: str = SILENT) -> AsyncGenerator[Process]:
+    """A process that carries the mark of a session, and runs."""
+    env = {"HAMES_SANDBOX": session, "PATH": os.environ["PATH"]}
+    async with await anyio.open_process(("bash", "-c", script), env=env, stdin=subprocess.DEVNULL) as process:
+        assert process.stdout is not None
+        assert b"ready" in await process.stdout.receive()
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+
+
+class Stuck:
+    """A sandbox that starts, holds on to what it was given, and never comes to the command."""
+
+    def __init__(self) -> None:
+        self.started = 0
+
+    name = "stuck"
+
+    def problem(self) -> str:
+        return ""
+
+    def wrap(self, spec: CommandSpec) -> LaunchPlan:
+        if self.started:
+            return Unconfined().wrap(spec)
+        self.started += 1
+        return LaunchPlan(("sleep", "1000"), "/", {"PATH": os.environ["PATH"]}, reports_start=True)
+
+    async def probe(self) -> SandboxReport:
+        return SandboxReport(self.name, "", True, True, True, "")
+
+
+async def test_what_is_left_of_a_session_is_ended_with_its_children() -> None:
+    async with left(SESSION, FORKING) as process:
+        end_unowned(SESSION)
+        with anyio.fail_after(ENOUGH_S):
+            assert await process.wait() == -signal.SIGKILL
+            # The child held on to its output as well.
+            assert process.stdout is not None
+            assert [data async for data in process.stdout] in ([], [b"ready\n"])
+
+
+async def test_other_sessions_and_the_caller_are_left_alone() -> None:
+    async with left(f"{SESSION}-1") as other:
+        program = f"from hames.sandboxes.unowned import end_unowned; end_unowned({SESSION!r}); print('lives')"
+        env = {**os.environ, "HAMES_SANDBOX": SESSION}
+        caller = await anyio.run_process((sys.executable, "-c", program), env=env)
+        assert caller.stdout == b"lives\n"
+        assert other.returncode is None
+        os.kill(other.pid, 0)
+
+
+async def test_a_session_without_a_supervisor_is_entered_with_nothing_left_of_it(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    (root / SESSION).mkdir(parents=True, mode=0o700)
+    async with left(SESSION) as process:
+        owner = await entered(root)
+        with anyio.fail_after(ENOUGH_S):
+            assert await process.wait() == -signal.SIGKILL
+        await owner.close()
+
+
+async def test_a_lost_supervisor_leaves_no_sandbox_behind(process: SupervisorProcess) -> None:
+    connection = process.connect()
+    await connection.ask([("do", "attach"), ("job", "1.0")])
+    async with left(SESSION) as stuck:
+        os.kill(connection.pid, signal.SIGKILL)
+        with pytest.raises(LauncherError):
+            await connection.ask([("do", "attach"), ("job", "1.0")])
+        with anyio.fail_after(ENOUGH_S):
+            assert await stuck.wait() == -signal.SIGKILL
+
+
+async def test_an_owner_that_was_replaced_ends_nothing_of_the_next_one(
+    tmp_path: Path, process: SupervisorProcess
+) -> None:
+    connection = process.connect()
+    await connection.ask([("do", "attach"), ("job", "1.0")])
+    os.kill(connection.pid, signal.SIGKILL)
+    following = SupervisorProcess(str(tmp_path / "state" / "run"))
+    await following.enter(Claim(SessionId(SESSION), 2, 0))
+    async with left(SESSION) as theirs:
+        with pytest.raises(LauncherError):
+            await connection.ask([("do", "attach"), ("job", "1.0")])
+        assert theirs.returncode is None
+        os.kill(theirs.pid, 0)
+
+
+async def test_a_worker_whose_sandbox_never_starts_is_not_waited_for_without_a_supervisor(
+    process: SupervisorProcess, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"x")
+    stuck = Stuck()
+    files = SandboxFiles(process, stuck, ripgrep="")
+    read: list[bytes] = []
+
+    async def reads() -> None:
+        read.append((await files.read(ReadQuery(str(tmp_path / "file")))).data)
+
+    with anyio.fail_after(ENOUGH_S):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(reads)
+            while not stuck.started:
+                await anyio.lowlevel.checkpoint()
+            connection = process.connect()
+            await connection.ask([("do", "attach"), ("job", "1.0")])
+            os.kill(connection.pid, signal.SIGKILL)
+    assert read == [b"x"]
+    await files.close()
+
+
+async def test_commands_carry_the_mark_of_their_session(
+    process: SupervisorProcess, sandbox: Sandbox, workspace: Path
+) -> None:
+    launcher = CommandLauncher(process, sandbox)
+    argv = ("bash", "-c", "echo $HAMES_SANDBOX:$HAMES_JOB")
+    running = await launcher.start(CommandSpec(JobId("1.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"}))
+    await running.wait()
+    said = (await running.output(0, 1000)).data.decode()
+    assert said == (f":{SESSION}/1.0\n" if sandbox.name == "none" else f"{SESSION}:\n")
