@@ -39,13 +39,13 @@ class Connection:
     def __init__(self, stream: AnyByteStream) -> None:
         self.stream = stream
         self.used_at: float | None = None
+        self._arrivals = select.poll()
+        raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
+        self._arrivals.register(raw.fileno(), select.POLLIN)
 
     def quiet(self) -> bool:
         """Nothing has come since the last response, the end of the connection included."""
-        poll = select.poll()
-        raw = self.stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
-        poll.register(raw.fileno(), select.POLLIN)
-        return not poll.poll(0)
+        return not self._arrivals.poll(0)
 
     async def drop(self) -> None:
         await anyio.aclose_forcefully(self.stream)

@@ -36,6 +36,13 @@ def _number(text: str) -> int | None:
     return int(text) if text else None
 
 
+def slice_of(output: bytes, start: int, limit: int) -> OutputSlice:
+    """A slice of an output that is held whole."""
+    total = len(output)
+    start = max(0, start + total) if start < 0 else min(start, total)
+    return OutputSlice(output[start : start + limit], start, total)
+
+
 def read_spool(path: str, start: int, limit: int, sizes: tuple[int, int, int]) -> OutputSlice:
     """A slice of a spool. `sizes` are the bytes kept of the head, all that are kept, and all there were: the
     file is head and tail, with what is missing between."""
@@ -89,8 +96,7 @@ class EndedCommand:
         """See `Running`."""
         end = self._end
         if self._copy:
-            start = max(0, start + end.output_bytes) if start < 0 else min(start, end.output_bytes)
-            return OutputSlice(self._copy[start : start + limit], start, end.output_bytes)
+            return slice_of(self._copy, start, limit)
         if not end.output_bytes:
             return OutputSlice(b"", 0, 0)
         try:

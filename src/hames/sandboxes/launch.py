@@ -12,7 +12,7 @@ from hames.core.ids import JobId
 from hames.core.limits import SPOOL_BYTES, SPOOL_TAIL_BYTES
 from hames.core.ports import CommandEnd, CommandSpec, LaunchPlan, OutputSlice, Sandbox
 from hames.sandboxes.connection import FENCED, Connection
-from hames.sandboxes.ended import EndedCommand, end_of, find_ended, lost, read_spool, take_spool
+from hames.sandboxes.ended import EndedCommand, end_of, find_ended, lost, read_spool, slice_of, take_spool
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.runtime import OUTPUT, is_name
 from hames.sandboxes.wire import Frame, Items
@@ -51,6 +51,7 @@ class LaunchedCommand:
         self._connection = connection
         self._job = job
         self._spool = os.path.join(connection.directory, f"{job}{OUTPUT}")
+        self._copy: bytes | None = None
 
     @property
     def job(self) -> JobId:
@@ -58,7 +59,10 @@ class LaunchedCommand:
         return self._job
 
     async def output(self, start: int, limit: int) -> OutputSlice:
-        """See `Running`. Read from the spool, without the supervisor, until there is more than its head."""
+        """See `Running`. Read from the spool, without the supervisor, until there is more than its head; a
+        small one has come with its end."""
+        if self._copy is not None:
+            return slice_of(self._copy, start, limit)
         head = self._launcher.limits[0]
         try:
             if not os.access(self._spool, os.F_OK):
@@ -82,6 +86,8 @@ class LaunchedCommand:
         if frame.get("state") != "over":
             return None
         end = end_of(frame, self._spool)
+        if end.output_bytes == len(frame.body):
+            self._copy = frame.body
         await self._launcher.judge(end)
         return end
 

@@ -253,7 +253,8 @@ class Supervisor:
         left: list[Wait] = []
         for wait in self._waits.pop(job):
             if command is None or command.over:
-                wait.peer.reply(wait.number, command.facts() if command else [("state", "unknown")])
+                facts, copy = (command.facts(), command.copy) if command else ([("state", "unknown")], b"")
+                wait.peer.reply(wait.number, facts, copy)
             elif wait.deadline is not None and wait.deadline <= now:
                 wait.peer.reply(wait.number, [("state", command.state)])
             else:
