@@ -45,6 +45,7 @@ class Outside:
         self.home = root / "home"
         self.workspace = root / "workspace"
         self.state = self.home / ".local" / "state" / "hames"
+        self.program = HAMES
         self.config = self.home / ".config" / "hames" / "settings.toml"
         self.home.mkdir()
         self.workspace.mkdir()
@@ -58,7 +59,7 @@ class Outside:
     async def hames(self, *words: str, check: int | None = 0, stdin: bytes | None = None) -> Ended:
         """Run it to its end."""
         ran = await anyio.run_process(
-            [*HAMES, *words],
+            [*self.program, *words],
             input=stdin,
             stdin=DEVNULL if stdin is None else None,
             check=False,
@@ -73,7 +74,7 @@ class Outside:
     async def started(self, *words: str) -> AsyncGenerator[anyio.abc.Process]:
         """Start it; it is killed at the end if it still runs."""
         process = await anyio.open_process(
-            [*HAMES, *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self.env, cwd=self.workspace
+            [*self.program, *words], stdin=PIPE, stdout=PIPE, stderr=PIPE, env=self.env, cwd=self.workspace
         )
         async with process:
             try:

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL, Popen
@@ -39,6 +40,16 @@ async def test_a_prompt_may_come_from_standard_input(outside: Outside) -> None:
     async with outside.scripted({"text": "read"}) as model:
         ended = await outside.hames("-p", *outside.to(model), stdin=b"from a pipe\n")
     assert ended.out == "read\n"
+
+
+async def test_an_interpreter_behind_a_link_is_found_in_the_sandbox(outside: Outside, tmp_path: Path) -> None:
+    (tmp_path / "environment").symlink_to(sys.prefix)
+    outside.program = (str(tmp_path / "environment" / "bin" / "python"), *outside.program[1:])
+    (outside.workspace / "file").write_text("the words")
+    read = {"name": "read", "arguments": {"file_path": "file"}}
+    async with outside.scripted({"calls": [read]}, {"text": "read"}) as model:
+        ended = await outside.hames("-p", "go", "--output-format", "stream-json", *outside.to(model))
+    assert "the words" in ended.out
 
 
 async def test_three_hundred_steps_keep_their_prefix_and_can_be_rebuilt(outside: Outside) -> None:

@@ -143,6 +143,30 @@ async def test_twenty_of_twenty_commands_survive_a_kill_and_their_outcome_is_kno
     assert {ran for _, ran in known} == {"once\n"}
 
 
+async def test_what_a_command_has_done_that_nobody_saw_the_end_of_is_told(outside: Outside) -> None:
+    ready = Pipe(outside.workspace / "ready")
+    (outside.workspace / "sub").mkdir()
+    for name in ("before", "removed", "sub/kept"):
+        (outside.workspace / name).write_text("old\n")
+    command = "echo new > made; rm removed; echo new > sub/$'\\e[2Jodd'; echo on > ready; read < ready"
+    async with outside.scripted(calls(bash(command)), {"text": "I see"}) as model:
+        async with outside.started("-p", "go", *outside.to(model)) as process:
+            await ready.read()
+            process.kill()
+            await process.wait()
+        for pid in supervisors(outside):
+            os.kill(pid, signal.SIGKILL)
+        ended = await outside.hames("--continue", "-p", "--output-format", "json", *outside.to(model))
+    assert ended.code == 0
+    (end,) = await ends(outside)
+    assert isinstance(end, CallLost)
+    text = plain(end.parts)
+    assert "[changed in the workspace since it was started: made, ready, sub/odd]" in text
+    assert "none of its processes is alive" in text
+    assert command in text.replace("\\\\", "\\")
+    assert run_directory(outside) == []
+
+
 async def test_a_background_job_lives_on_and_is_told_once(outside: Outside) -> None:
     ready, go = Pipe(outside.workspace / "ready"), Pipe(outside.workspace / "go")
     build = bash("echo on > ready; read < go; echo built; exit 5", run_in_background=True)

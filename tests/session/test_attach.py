@@ -29,6 +29,7 @@ from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.session.jobs import LaunchedJobs
 from hames.session.session import Session
+from hames.testing.local import LocalFiles
 from hames.testing.scripted import Scripted
 from hames.tools.bash import Bash, Shell
 from hames.tools.toolbox import Toolbox
@@ -86,7 +87,7 @@ class World:
         cut.clock = rig.clock
         launcher = await self.launcher()
         shell = Shell("/bin/bash", ENV, str(self.place))
-        cut.tools = Toolbox([Bash(launcher, cut.store, shell)])
+        cut.tools = Toolbox([Bash(launcher, LocalFiles(), cut.store, shell)])
         cut.real_jobs = LaunchedJobs(launcher, cut.store)
         claim = await cut.store.claim(session.id)
         kept: list[AnyEvent] = [event for event in events[1 : last + 1] if event is not None]
@@ -215,7 +216,7 @@ async def test_a_background_command_is_a_job_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], GO])
 async def test_what_is_known_of_a_lost_command_is_told(tmp_path: Path, words: list[Words]) -> None:
-    command = "echo this far; echo > ready; read < go"
+    command = "echo this far; echo made > made; echo > ready; read < go"
     async with world(tmp_path) as made:
         await made.killed_in(command)
         await made.launcher()
@@ -228,6 +229,7 @@ async def test_what_is_known_of_a_lost_command_is_told(tmp_path: Path, words: li
         text = plain(event.parts)
         assert "The call: bash" in text
         assert "this far" in text
+        assert "[changed in the workspace since it was started: go, made, ready]" in text
         assert "of its processes these are alive: " in text
         alive = text.partition("these are alive: ")[2].partition("]")[0]
         for pid in alive.split(", "):

@@ -96,7 +96,7 @@ async def build(
                 Read(files, store),
                 Write(files),
                 Edit(files),
-                Bash(launcher, store, shell),
+                Bash(launcher, files, store, shell),
                 Grep(files, store, clock),
                 FindFiles(files),
                 TodoWrite(),

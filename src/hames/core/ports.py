@@ -585,6 +585,23 @@ class SearchResult(msgspec.Struct, frozen=True):
     error: str
 
 
+class ChangedQuery(msgspec.Struct, frozen=True):
+    """What has changed below `root` since a time (Unix, in ms)? At most `most` paths come back."""
+
+    root: str
+    since_ms: int
+    most: int
+
+
+class ChangedResult(msgspec.Struct, frozen=True):
+    """Paths relative to the root, a directory with `/` at its end; `total` may be more. Not `whole`: the look
+    was ended before it had seen everything."""
+
+    paths: tuple[str, ...]
+    total: int
+    whole: bool
+
+
 class Files(Protocol):
     """File work, done by a worker inside the sandbox. Raises `FileProblem`."""
 
@@ -593,6 +610,8 @@ class Files(Protocol):
     async def write(self, order: WriteOrder) -> FileFact: ...
 
     async def search(self, query: SearchQuery) -> SearchResult: ...
+
+    async def changed(self, query: ChangedQuery) -> ChangedResult: ...
 
     async def close(self) -> None: ...
 
@@ -631,13 +650,15 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class CallContext(msgspec.Struct, frozen=True):
     """What a running call may know of the session. `seen` maps a path to the SHA-256 it had when it
-    was last read or written here; `jobs` are the background commands that have not ended."""
+    was last read or written here; `jobs` are the background commands that have not ended. `started_ms`
+    (Unix time) is when its start became durable, 0 where it has none."""
 
     call: CallId
     cwd: str
     seen: Mapping[str, str]
     jobs: Mapping[JobId, JobStarted]
     outputs: Mapping[CallId, OutputFact]
+    started_ms: int = 0
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -144,7 +144,15 @@ async def _start(kit: Kit, plan: Judged) -> bool:
 def context_of(kit: Kit, call: CallId) -> CallContext:
     """What a call may know of the session."""
     view = kit.view
-    return CallContext(call=call, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs)
+    was = view.open_calls.get(call)
+    return CallContext(
+        call=call,
+        cwd=view.cwd,
+        seen=view.seen,
+        jobs=view.jobs,
+        outputs=view.outputs,
+        started_ms=was.started_ms if was is not None and was.started is not None else 0,
+    )
 
 
 def side_by_side(plans: Sequence[Plan]) -> Iterator[list[Plan]]:

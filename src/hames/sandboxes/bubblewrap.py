@@ -9,6 +9,7 @@ from hames.core.ports import CommandSpec, LaunchPlan, SandboxPolicy, SandboxRepo
 from hames.sandboxes.mounts import Mount, plan_mounts
 from hames.sandboxes.present import Present
 from hames.sandboxes.probe import MISSING, Trial
+from hames.sandboxes.process import PYTHON
 from hames.sandboxes.runtime import SCRATCH
 
 _STATUS_FD = 4
@@ -30,7 +31,7 @@ _SYSTEM = ("/run/current-system", "/run/wrappers", "/run/opengl-driver", "/nix")
 _OURS = (
     sys.base_prefix,
     sys.prefix,
-    os.path.dirname(os.path.realpath(sys.executable)),
+    os.path.dirname(PYTHON),
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
 )
 _KERNEL = (

@@ -2,7 +2,6 @@
 
 import os
 import socket
-import sys
 from collections.abc import Callable
 from subprocess import DEVNULL, CompletedProcess
 
@@ -10,6 +9,7 @@ import anyio
 import msgspec
 
 from hames.core.ports import SandboxReport
+from hames.sandboxes.process import PYTHON
 
 _UNSAFE = "Or run without a sandbox, at your own risk: --sandbox none."
 
@@ -149,7 +149,7 @@ class Trial:
         version = said.stdout.decode("utf-8", "replace").strip().removeprefix("bubblewrap ")
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = str(listener.getsockname()[1])
-            inner = (sys.executable, "-I", "-S", "-c", _TRY, *ground.files, port)
+            inner = (PYTHON, "-I", "-S", "-c", _TRY, *ground.files, port)
             done = await _run(self._wrap(ground.readable, ground.hidden, inner))
         if done.returncode != 0:
             return _report(version, explain(done.stderr.decode("utf-8", "replace")))

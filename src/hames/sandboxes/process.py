@@ -17,6 +17,9 @@ from hames.sandboxes.wire import Items
 ORPHAN_S = 1200.0
 """How long commands run on without a harness, where nothing else is said."""
 
+PYTHON = os.path.realpath(sys.executable)
+"""The interpreter, by where it really is: a link on the way to it may be hidden in a sandbox."""
+
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -26,7 +29,7 @@ def program(module: str, *arguments: str) -> tuple[str, ...]:
     The module is imported, not run by path: so its compiled form is used.
     """
     script = f"import sys; sys.path.append(sys.argv[1]); from {module} import main; main(*sys.argv[2:])"
-    return (sys.executable, "-X", "utf8", "-I", "-S", "-c", script, _ROOT, *arguments)
+    return (PYTHON, "-X", "utf8", "-I", "-S", "-c", script, _ROOT, *arguments)
 
 
 class SupervisorProcess:

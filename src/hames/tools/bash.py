@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from anyio import CancelScope, get_cancelled_exc_class
 
-from hames.core.errors import ArgumentProblem, LauncherError
+from hames.core.errors import ArgumentProblem, FileProblem, LauncherError
 from hames.core.events import CommandFact, Effect, JobStarted, OutputFact
 from hames.core.ids import JobId
 from hames.core.limits import COMMAND_TIMEOUT_MAX_S, COMMAND_TIMEOUT_S
@@ -16,8 +16,10 @@ from hames.core.messages import Text
 from hames.core.ports import (
     Blobs,
     CallContext,
+    ChangedQuery,
     CommandEnd,
     CommandSpec,
+    Files,
     Launcher,
     Running,
     Settled,
@@ -25,7 +27,7 @@ from hames.core.ports import (
     ToolResult,
     ToolSpec,
 )
-from hames.core.text import clip
+from hames.core.text import clean, clip
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.output import Report, ending, report
 from hames.tools.paths import handle_of
@@ -41,6 +43,8 @@ _COMMAND_BYTES = 120_000
 
 
 _REASON_BYTES = 500
+_TRACES = 30
+_TRACES_BYTES = 2000
 
 
 class Shell(msgspec.Struct, frozen=True):
@@ -78,13 +82,18 @@ _SPEC = spec_of(
 )
 
 
+class _Needs(NamedTuple):
+    launcher: Launcher
+    files: Files
+    blobs: Blobs
+    shell: Shell
+
+
 class Bash:
     """Runs commands."""
 
-    def __init__(self, launcher: Launcher, blobs: Blobs, shell: Shell) -> None:
-        self._launcher = launcher
-        self._blobs = blobs
-        self._shell = shell
+    def __init__(self, launcher: Launcher, files: Files, blobs: Blobs, shell: Shell) -> None:
+        self._needs = _Needs(launcher, files, blobs, shell)
 
     @property
     def spec(self) -> ToolSpec:
@@ -96,7 +105,7 @@ class Bash:
             raise ArgumentProblem(
                 "the command is too long: write it to a file with write, then run that file"
             )
-        return BashAction(read, self._launcher, self._blobs, self._shell)
+        return BashAction(read, self._needs)
 
 
 class BashAction:
@@ -104,11 +113,9 @@ class BashAction:
 
     effect: Effect = "effectful"
 
-    def __init__(self, arguments: BashArguments, launcher: Launcher, blobs: Blobs, shell: Shell) -> None:
+    def __init__(self, arguments: BashArguments, needs: _Needs) -> None:
         self._arguments = arguments
-        self._launcher = launcher
-        self._blobs = blobs
-        self._shell = shell
+        self._launcher, self._files, self._blobs, self._shell = needs
         asked_s = (
             arguments.timeout / 1000 if arguments.timeout and arguments.timeout > 0 else COMMAND_TIMEOUT_S
         )
@@ -152,7 +159,7 @@ class BashAction:
 
     async def _settled(self, seen: Seen, context: CallContext) -> Settled:
         if seen.end is not None and seen.end.lost:
-            return Settled("unknown", words=await self._last_seen(seen.running, seen.end))
+            return Settled("unknown", words=await self._last_seen(seen.running, seen.end, context))
         if self._arguments.run_in_background:
             return Settled("done", self._left_running(context))
         return Settled("done", await self._tell(seen, context))
@@ -174,15 +181,30 @@ class BashAction:
         if end is None:
             return await self._moved(running, context)
         if end.lost:
-            words = await self._last_seen(running, end)
+            words = await self._last_seen(running, end, context)
             return ToolResult("failed", (Text(f"[outcome not known]\n{words}"),))
         if end.not_started:
             return self._not_started(end, context.cwd)
         return await self._result(running, end, context)
 
-    async def _last_seen(self, running: Running, end: CommandEnd) -> str:
+    async def _last_seen(self, running: Running, end: CommandEnd, context: CallContext) -> str:
+        """What can still be found out about a command whose end nobody knows."""
         shown = await report(running, end.output_bytes, Report((f"[{end.lost}]",), "", _PREFIX.encode()))
-        return f"Its output, as far as it is known:\n{shown.text}"
+        return f"Its output, as far as it is known:\n{shown.text}{await self._traces(context)}"
+
+    async def _traces(self, context: CallContext) -> str:
+        """Which paths have changed since it was started, by it or by somebody else."""
+        if not context.started_ms:
+            return ""
+        query = ChangedQuery(self._shell.workspace, context.started_ms, _TRACES)
+        try:
+            found = await self._files.changed(query)
+        except FileProblem as error:
+            return f"\n[what has changed in the workspace cannot be seen: {error}]"
+        more = f", and {found.total - len(found.paths)} more" if found.total > len(found.paths) else ""
+        part = "" if found.whole else " (not all of it was looked at)"
+        paths = ", ".join(clean(path).replace("\n", "?") for path in found.paths) or "nothing"
+        return f"\n[changed in the workspace since it was started{part}: {clip(paths, _TRACES_BYTES)}{more}]"
 
     async def _result(self, running: Running, end: CommandEnd, context: CallContext) -> ToolResult:
         fact = _checked(end.fact)
