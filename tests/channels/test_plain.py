@@ -5,16 +5,16 @@ import anyio.lowlevel
 import pytest
 
 from hames.channels.terminal.plain import Conversation, PersonHere, Screen
-from hames.core.errors import ExitCode, ModelError
+from hames.core.errors import ExitCode, ModelError, StoreFull
 from hames.core.events import CallLost, SessionOpened, TurnStarted, UserSpoke
-from hames.core.ids import call_id
+from hames.core.ids import SessionId, call_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
-from hames.core.ports import ApprovalRequest, CallContext, Judgement, Subject, ToolResult
+from hames.core.ports import ApprovalRequest, Arrival, CallContext, Judgement, Subject, ToolResult
 from hames.session.session import Session
 from hames.testing.entries import entries
 from hames.testing.scripted import Scripted
-from tests.rig import Rig, asks, ok
+from tests.rig import CountingStore, Rig, asks, ok
 
 pytestmark = pytest.mark.anyio
 
@@ -123,6 +123,34 @@ async def test_a_line_said_in_mid_turn_steers() -> None:
     session = await rig.open()
     await desk.talk(session, lines())
     assert session.view.turn == 1
+    assert b"and this" in rig.model.bodies[-1]
+
+
+async def test_words_that_cannot_be_kept_are_heard_all_the_same_and_that_is_told() -> None:
+    talking, heard = anyio.Event(), anyio.Event()
+
+    async def wait(arguments: str, context: CallContext) -> ToolResult:
+        talking.set()
+        await heard.wait()
+        return ok("waited")
+
+    class Full(CountingStore):
+        async def put(self, session: SessionId, arrival: Arrival) -> bool:
+            raise StoreFull("the disk is full")
+
+    rig = Rig(asks(("wait", "")), Scripted(text="both"), tools={"wait": ("pure", wait)})
+    rig.store = Full(rig.clock)
+    desk = Desk(rig)
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        await talking.wait()
+        yield "and this"
+        await desk.until("but not kept if hames is killed now: the disk is full]")
+        heard.set()
+
+    session = await rig.open()
+    await desk.talk(session, lines())
     assert b"and this" in rig.model.bodies[-1]
 
 

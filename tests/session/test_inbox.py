@@ -69,3 +69,36 @@ async def test_waiting_words_steer_an_interrupted_turn() -> None:
     assert (await resumed.go_on()).ending == "done"
     spoken = [event for event in await rig.logged(session) if isinstance(event, UserSpoke)]
     assert (spoken[-1].source, spoken[-1].dedup) == ("steer", "k1")
+
+
+async def test_words_in_mid_turn_are_durable_before_anybody_is_told_so() -> None:
+    rig = Rig(Scripted(text="one"), Scripted(text="two"))
+    session = await rig.open()
+    await session.say(GO)
+    await session.hear(Words((Text("not lost"),)))
+    after_a_kill = await rig.host.resume(session.id)
+    assert after_a_kill.has_waiting
+    assert (await after_a_kill.say([])).ending == "done"
+    assert b"not lost" in rig.model.bodies[-1]
+    assert await rig.store.waiting(session.id) == []
+
+
+async def test_words_that_were_heard_in_mid_turn_do_not_wait_any_more() -> None:
+    rig = Rig(Scripted(text="one"), Scripted(text="two"))
+    session = await rig.open()
+    await session.say(GO)
+    for words in ("this", "and that"):
+        await session.hear(Words((Text(words),)))
+    await session.say([])
+    spoken = [event.parts for event in await rig.logged(session) if isinstance(event, UserSpoke)]
+    assert spoken[-2:] == [(Text("this"),), (Text("and that"),)]
+    assert await rig.store.waiting(session.id) == []
+    assert not (await rig.host.resume(session.id)).has_waiting
+
+
+async def test_words_that_were_recorded_before_they_came_to_wait_are_heard_once() -> None:
+    rig = Rig(Scripted(text="one"), Scripted(text="two"))
+    session = await rig.open()
+    await session.say([Words((Text("go"),), "k1")])
+    await rig.store.put(session.id, left("go", "k1"))
+    assert not (await rig.host.resume(session.id)).has_waiting

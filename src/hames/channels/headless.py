@@ -280,7 +280,7 @@ class Headless:
                     faults.append(error)
                     return
                 if self._busy:
-                    self._session.inbox.put(words)
+                    await self._session.hear(words)
                 else:
                     await send.send(words)
 

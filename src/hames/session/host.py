@@ -28,6 +28,7 @@ from hames.core.ports import (
     Tools,
 )
 from hames.loop.kit import Answerer, Kit, TurnLimits
+from hames.session.approvals import KeptAnswers
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.log import SessionLog
 from hames.session.resume import logged_prefix, requests_in
@@ -115,7 +116,8 @@ class Host:
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
         resumed = self._session(claim, log, view, assembler, pinned)
         for words in words_among(await parts.arrivals.waiting(session)):
-            resumed.inbox.put(words)
+            if not view.has_heard(words.dedup):
+                resumed.inbox.put(words)
         return resumed
 
     async def _take_up(
@@ -183,7 +185,7 @@ class Host:
             answerer=parts.answerer,
             tools=parts.tools,
             policy=parts.policy,
-            approver=parts.approver,
+            approver=KeptAnswers(parts.approver, parts.arrivals, claim.session),
             inbox=inbox,
             jobs=parts.jobs,
             listener=parts.listener,
@@ -191,4 +193,4 @@ class Host:
             chance=parts.chance,
             limits=parts.limits,
         )
-        return Session(claim.session, kit, pinned, inbox)
+        return Session(claim.session, kit, pinned, inbox, parts.arrivals)

@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 
+import msgspec
+
 from hames.context.view import View
 from hames.core.events import TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId
-from hames.core.ports import Pinned, Words
+from hames.core.ports import Arrivals, Pinned, Words
 from hames.loop.kit import Kit
 from hames.loop.turn import run_turn
-from hames.session.inbox import SessionInbox
+from hames.session.inbox import SessionInbox, arrival_of
 from hames.session.resume import give_up, go_on
 
 INTERRUPTED = "hames was stopped before the turn ended"
 
 
 class Session:
-    """One owner's hold on a session. `view` is for reading; `inbox` takes words in mid-turn."""
+    """One owner's hold on a session. `view` is for reading; `inbox` holds words that came in mid-turn."""
 
-    def __init__(self, session: SessionId, kit: Kit, pinned: Pinned, inbox: SessionInbox) -> None:
+    def __init__(
+        self, session: SessionId, kit: Kit, pinned: Pinned, inbox: SessionInbox, arrivals: Arrivals
+    ) -> None:
         self.id = session
         self.inbox = inbox
+        self._arrivals = arrivals
         self._kit = kit
         self._pinned = pinned
 
@@ -37,6 +42,13 @@ class Session:
     def has_waiting(self) -> bool:
         """Whether there are words that nobody has heard yet."""
         return self.inbox.any_waiting
+
+    async def hear(self, words: Words) -> None:
+        """Take words for the next step of the turn that is running. On return they are durable, so that
+        whoever said them may be told so. Raises `StoreError`: then only this process knows of them."""
+        key = words.dedup or f"said/{self._kit.chance.bits(80):x}"
+        self.inbox.put(msgspec.structs.replace(words, dedup=key))
+        await self._arrivals.put(self.id, arrival_of(words, key))
 
     async def say(self, words: Sequence[Words]) -> TurnEnded:
         """Start a turn with these words and run it to its end.

@@ -6,7 +6,7 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from hames.core.errors import ExitCode
+from hames.core.errors import ExitCode, StoreError
 from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelReplied, WaitStarted
 from hames.core.ids import CallId
 from hames.core.messages import Text
@@ -153,10 +153,17 @@ class Conversation:
                 if self._person.answer(line):
                     continue
                 if self._busy:
-                    self._session.inbox.put(Words((Text(line),)))
-                    self._write("[heard; the agent is told at its next step]\n")
+                    self._write(await self._hear(line))
                 else:
                     await send.send(f"{line}\n")
+
+    async def _hear(self, line: str) -> str:
+        """Take words in mid-turn; what to tell the person."""
+        try:
+            await self._session.hear(Words((Text(line),)))
+        except StoreError as error:
+            return f"[heard, but not kept if hames is killed now: {clean(str(error))}]\n"
+        return "[heard; the agent is told at its next step]\n"
 
     async def _turn(self, said: str | None) -> None:
         await self._answer([Words((Text(said.rstrip("\n")),))] if said is not None else [])
