@@ -21,8 +21,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BASE = ["anyio", "msgspec"]
-PACKAGES = {"h11": ["h11"], "httpcore": ["httpcore"], "httpcore2": ["httpcore2"]}
-IMPORTS = {"h11": "hames.models.client", "httpcore": "httpcore", "httpcore2": "httpcore2"}
+PACKAGES = {"httptools": ["httptools"], "httpcore": ["httpcore"], "httpcore2": ["httpcore2"]}
+IMPORTS = {"httptools": "hames.models.client", "httpcore": "httpcore", "httpcore2": "httpcore2"}
 BEFORE = "asyncio, anyio, anyio._backends._asyncio, msgspec, hames.core.ports"
 
 REQUESTS = 300
@@ -71,11 +71,11 @@ async def _serve() -> None:
     await stdin.read()
 
 
-# The candidates: each posts BODY to a URL and gives the bytes of the answer as they come. h11 over anyio
-# is what hames uses, and is measured through its own client
+# The candidates: each posts BODY to a URL and gives the bytes of the answer as they come. httptools over
+# anyio is what hames uses, and is measured through its own client
 
 
-def _h11() -> Ask:
+def _ours() -> Ask:
     from hames.models.address import parse_url
     from hames.models.client import HttpClient, Request
 
@@ -112,7 +112,7 @@ def _core(name: str) -> Ask:
 
 
 def _candidate(name: str) -> Ask:
-    return _h11() if name == "h11" else _core(name)
+    return _ours() if name == "httptools" else _core(name)
 
 
 async def _cpu(work: Callable[[], Awaitable[int]]) -> float:

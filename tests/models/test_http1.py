@@ -181,6 +181,14 @@ def test_a_head_and_a_chunk_line_have_a_limit() -> None:
     assert trip.feed(b"1;" + b"x" * (LINE_BYTES - 2)) == b""
 
 
+def test_trailers_have_a_limit() -> None:
+    trip = asked()
+    trip.feed(CHUNKED[: CHUNKED.index(b"Trailer")])
+    trailers = b"".join(b"T%d: %s\r\n" % (number, b"x" * 1000) for number in range(HEAD_BYTES // 900))
+    with pytest.raises(BadHttp, match="end of the reply is too long"):
+        trip.feed(trailers)
+
+
 @pytest.mark.parametrize("headers", [{}, {"Upgrade": "websocket"}])
 def test_another_protocol_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(BadHttp, match="another protocol"):
@@ -253,7 +261,7 @@ def test_a_header_is_sent_as_it_is_or_refused_without_its_value(value: str) -> N
     headers = {"Host": "x", "A": value}
     if value.isprintable() and all(char <= "\xff" for char in value):
         (head, *_) = RoundTrip().request("POST", "/", headers)
-        assert head.decode("latin-1") == f"POST / HTTP/1.1\r\nHost: x\r\nA: {value.strip()}\r\n\r\n"
+        assert bytes(head).decode("latin-1") == f"POST / HTTP/1.1\r\nHost: x\r\nA: {value.strip()}\r\n\r\n"
     else:
         with pytest.raises(BadHttp, match="^the value of the header A has a character that cannot be sent$"):
             RoundTrip().request("POST", "/", headers)

@@ -13,7 +13,7 @@ from hames.core.errors import ModelError
 from hames.core.ports import Clock
 from hames.models.address import Address, Proxies, Proxy, proxy_for
 from hames.models.dial import Dialer, why
-from hames.models.http1 import BadHttp, ResponseHead, RoundTrip
+from hames.models.http1 import BadHttp, Piece, ResponseHead, RoundTrip
 
 IDLE_S = 55.0
 """A connection unused for longer is not used again: servers and what lies between drop them silently."""
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True):
 
     address: Address
     headers: Mapping[str, str]
-    chunks: Sequence[bytes | bytearray | memoryview]
+    chunks: Sequence[Piece]
     size: int
 
 
@@ -199,15 +199,14 @@ def _pieces(trip: RoundTrip, via: Proxy | None, request: Request) -> list[bytes]
         headers.update(via.headers)
         target = address.absolute
     try:
-        # Joined before h11 counts them, for each one costs; and again, for the head to go with the first.
-        return list(_joined(trip.request("POST", target, headers, _joined(request.chunks))))
+        return list(_joined(trip.request("POST", target, headers, request.chunks)))
     except BadHttp as error:
         raise ModelError("rejected", f"the request cannot be sent: {error}") from error
 
 
-def _joined(chunks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+def _joined(chunks: Iterable[Piece]) -> Iterator[bytes]:
     """Small chunks together, large `bytes` without a copy."""
-    group: list[bytes | bytearray | memoryview] = []
+    group: list[Piece] = []
     size = 0
     for chunk in chunks:
         if group and size + len(chunk) > _JOIN_BYTES:
