@@ -9,6 +9,8 @@ import time
 from hames.sandboxes.runtime import SANDBOX
 
 _LAST_S = 2.0
+_NONE, _UNCLEAR = -1, -2
+_EXITING, _OF_THE_KERNEL = 0x4, 0x200000
 
 
 def end_unowned(session: str) -> None:
@@ -21,8 +23,9 @@ def end_unowned(session: str) -> None:
     mark = f"{SANDBOX}={session}".encode()
     until = time.monotonic() + _LAST_S
     while time.monotonic() < until:
-        found = [fd for pid in _others() if (fd := _marked(pid, mark)) >= 0]
-        if not found:
+        looks = [_look(pid, mark) for pid in _others()]
+        found = [look for look in looks if look >= 0]
+        if not found and _UNCLEAR not in looks:
             return
         for fd in found:
             with contextlib.suppress(ProcessLookupError):
@@ -36,21 +39,35 @@ def _others() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
 
 
-def _marked(pid: int, mark: bytes) -> int:
-    """A descriptor of the process if it carries the mark and lives, else -1."""
+def _look(pid: int, mark: bytes) -> int:
+    """A descriptor of the process if it carries the mark."""
     try:
         fd = os.pidfd_open(pid)
     except OSError:
-        return -1
+        return _NONE
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            # A dead process has no environment any more.
-            if mark in file.read().split(b"\0"):
-                return fd
+        environ = _read(pid, "environ")
+        unclear = not environ and _is_becoming(pid)
+        if mark in (environ or _read(pid, "environ")).split(b"\0"):
+            return fd
     except OSError:
-        pass
+        unclear = False
     os.close(fd)
-    return -1
+    return _UNCLEAR if unclear else _NONE
+
+
+def _is_becoming(pid: int) -> bool:
+    """Whether the process is just becoming another program: then it has no arguments and no environment, as
+    the dead and the kernel's own have none."""
+    if _read(pid, "cmdline"):
+        return False
+    state, _, _, _, _, _, flags, *_ = _read(pid, "stat").rpartition(b")")[2].split()
+    return state not in (b"Z", b"X") and not int(flags) & (_EXITING | _OF_THE_KERNEL)
+
+
+def _read(pid: int, what: str) -> bytes:
+    with open(f"/proc/{pid}/{what}", "rb") as file:
+        return file.read()
 
 
 def _await_end(fd: int, until: float) -> None:
