@@ -75,14 +75,20 @@ class _Worker:
 
     async def _arrival(self) -> None:
         """Wait until there is something to read. A sandbox that was just starting when its supervisor was
-        killed can hold on to the socket without ever answering: it is ended with the connection."""
+        killed can hold on to the socket without ever answering. Raises `_WorkerLost`."""
         if self._stands:
             await anyio.wait_readable(self._socket)
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self.connection.gone)
+            tasks.start_soon(self._until_unowned, tasks.cancel_scope)
             await anyio.wait_readable(self._socket)
             tasks.cancel_scope.cancel()
+        if self.connection.lost:
+            raise _WorkerLost
+
+    async def _until_unowned(self, waiting: anyio.CancelScope) -> None:
+        await self.connection.gone()
+        waiting.cancel()
 
     async def end(self) -> str:
         """Kill it, with what it runs, and forget it; returns what it said, if it did not start."""
