@@ -10,6 +10,7 @@ from hames.core.text import (
     decode_end,
     decode_start,
     fit,
+    for_terminal,
     is_binary,
     kind_of,
     media_type,
@@ -55,6 +56,25 @@ def test_cleaned_text_is_never_longer_and_has_no_control_codes(text: str) -> Non
     cleaned = clean(text)
     assert len(cleaned) <= len(text)
     assert not any(char < " " and char not in "\n\t" for char in cleaned)
+
+
+def test_a_terminal_gets_nothing_to_obey_and_one_line() -> None:
+    assert (
+        for_terminal("fix \x1b[31mit\r\nnow\tor\x7f\x85 never, 漢字") == "fix  [31mit  now\tor   never, 漢字"
+    )
+
+
+def test_a_terminal_gets_the_lines_where_they_are_wanted_and_no_other_control_codes() -> None:
+    shown = for_terminal("fix \x1b[31mit\r\nnow\tor\x7f\x85 never, 漢字", lines=True)
+    assert shown == "fix [31mit\nnow\tor never, 漢字"
+
+
+@given(MESSY)
+def test_on_one_line_every_character_keeps_its_place(text: str) -> None:
+    shown = for_terminal(text)
+    assert len(shown) == len(text)
+    assert all(after in (before, " ") for before, after in zip(text, shown, strict=True))
+    assert not any(char < " " and char != "\t" for char in shown)
 
 
 @given(TEXTS, st.integers(0, 12), st.integers(0, 12))

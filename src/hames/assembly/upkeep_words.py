@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from hames.channels.listing import clean, size
+from hames.channels.listing import size
 from hames.core.ports import Checked, Damage, Deleted, Mended, Swept
+from hames.core.text import for_terminal
 
 
 def findings(checked: Checked) -> Iterator[str]:
@@ -33,7 +34,7 @@ def mending(mended: Mended) -> Iterator[str]:
 
 def deletion(deleted: Deleted) -> str:
     """What is gone."""
-    title = clean(deleted.title) or "without words"
+    title = for_terminal(deleted.title) or "without words"
     events = _count(deleted.events, "event")
     return f"deleted {deleted.session} ({title}): {events}, {size(max(deleted.freed_bytes, 0))} freed"
 
@@ -55,7 +56,8 @@ def over_quota(used: int, quota: int) -> str:
 
 
 def _where(damage: Damage) -> str:
-    return f"session {damage.session}: {clean(damage.what)}" if damage.session else clean(damage.what)
+    what = for_terminal(damage.what)
+    return f"session {damage.session}: {what}" if damage.session else what
 
 
 def _count(number: int, what: str) -> str:

@@ -28,6 +28,7 @@ from hames.core.events import (
 from hames.core.ids import SessionId
 from hames.core.messages import plain
 from hames.core.ports import SessionRow
+from hames.core.text import for_terminal
 
 INDENT = " " * 9
 
@@ -60,7 +61,7 @@ def table(rows: Sequence[SessionRow]) -> Iterator[str]:
     for row in rows:
         yield (
             f"{row.session:26}  {moment(row.changed_ms):16}  {row.events:6}  {size(row.bytes):>8}  "
-            f"{row.ending[:12]:12}  {clean(row.title)} ({clean(row.workspace)})"
+            f"{row.ending[:12]:12}  {for_terminal(row.title)} ({for_terminal(row.workspace)})"
         )
 
 
@@ -74,7 +75,8 @@ def story(entries: Sequence[Entry], *, whole: bool = False) -> Iterator[str]:
 def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
     match entry.event:
         case SessionOpened() as opened:
-            yield f"opened {moment(entry.at_ms)} UTC in {clean(opened.workspace)} by hames {opened.hames}"
+            place = for_terminal(opened.workspace)
+            yield f"opened {moment(entry.at_ms)} UTC in {place} by hames {opened.hames}"
         case SettingsPinned() as pinned:
             yield f"model {pinned.provider}/{pinned.model}, sandbox {pinned.sandbox}, mode {pinned.mode}"
         case UserSpoke(parts=parts, source=source):
@@ -91,7 +93,7 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
         case None:
             yield "(an event of a newer hames)"
         case other:
-            yield f"{type(other).__name__} {clean(msgspec.json.encode(other).decode())}"
+            yield f"{type(other).__name__} {for_terminal(msgspec.json.encode(other).decode())}"
 
 
 def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
@@ -99,9 +101,10 @@ def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
         case TurnStarted():
             return f"turn {event.turn}"
         case TurnEnded():
-            return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {clean(event.reason)}"
+            reason = for_terminal(event.reason)
+            return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {reason}"
         case Repaired():
-            return f"repaired: {clean(event.reason)}"
+            return f"repaired: {for_terminal(event.reason)}"
 
 
 def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:
@@ -111,7 +114,7 @@ def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> I
         case ModelReplied():
             yield from _reply(event, whole=whole)
         case ModelFailed():
-            yield f"attempt {event.attempt} failed: {event.kind}: {clean(event.message)}"
+            yield f"attempt {event.attempt} failed: {event.kind}: {for_terminal(event.message)}"
 
 
 def _reply(reply: ModelReplied, *, whole: bool) -> Iterator[str]:
@@ -133,7 +136,7 @@ def _call(
         case CallIntended():
             yield f"call {event.call}: {event.tool}, {event.effect}"
         case CallJudged():
-            yield f"call {event.call}: {event.verdict} by {event.rule} {clean(event.why)}".rstrip()
+            yield f"call {event.call}: {event.verdict} by {event.rule} {for_terminal(event.why)}".rstrip()
         case CallFinished():
             heading = f"call {event.call}: {event.outcome}, {event.elapsed_ms} ms"
             yield from _block(heading, plain(event.parts), whole=whole)
@@ -142,7 +145,7 @@ def _call(
 
 
 def _block(heading: str, text: str, *, whole: bool) -> Iterator[str]:
-    lines = [clean(line) for line in text.splitlines()]
+    lines = [for_terminal(line) for line in text.splitlines()]
     shown = lines if whole else [line[:160] for line in lines[:6]]
     yield f"{heading} {shown[0]}" if len(lines) == 1 else heading
     if len(lines) > 1:
@@ -178,8 +181,3 @@ def size(count: int) -> str:
         if scaled < 1000:
             return f"{scaled:.1f} {unit}"
     return f"{scaled / 1000:.1f} TB"
-
-
-def clean(text: str) -> str:
-    """`text` without control characters that a terminal would obey."""
-    return "".join(c if c == "\t" or (c >= " " and not "\x7f" <= c <= "\x9f") else " " for c in text)

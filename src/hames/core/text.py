@@ -1,4 +1,4 @@
-"""Text as a model is shown it: decoded, cleaned, measured and cut. Pure functions."""
+"""Text as a model or a person is shown it: decoded, cleaned, measured and cut. Pure functions."""
 
 import codecs
 import re
@@ -14,7 +14,7 @@ _SEQUENCE = (
     r"|\x1b[PX^_][^\x1b]*\x1b\\"  # device strings
     r"|\x1b[ -/]*[0-Z\\^-~]"  # all the short ones
 )
-_UNSEEN = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+"
+_CONTROL = r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # but tab and line feed
 _ODD_BYTES = bytes([*range(1, 8), *range(14, 27), *range(28, 32)])
 
 _MAGIC = (
@@ -119,7 +119,7 @@ def clean(text: str) -> str:
         text = text.replace("\0", "\n")
     if "\r" in text:
         text = _settled(text)
-    return re.sub(_UNSEEN, "", text)
+    return for_terminal(text, lines=True)
 
 
 def _settled(text: str) -> str:
@@ -129,6 +129,17 @@ def _settled(text: str) -> str:
 
 def _last_state(line: str) -> str:
     return next((state for state in reversed(line.split("\r")) if state), "")
+
+
+def for_terminal(text: str, *, lines: bool = False) -> str:
+    """`text` without the control characters that a terminal would obey; tabs stay.
+
+    On one line, a space stands for each of them and for each line feed. With `lines`, line feeds stay too,
+    and the rest is left out.
+    """
+    if lines:
+        return re.sub(_CONTROL, "", text)
+    return re.sub(_CONTROL, " ", text).replace("\n", " ")
 
 
 def presentable(text: str) -> str:

@@ -11,6 +11,7 @@ from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelR
 from hames.core.ids import CallId
 from hames.core.messages import Text
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Delta, TextDelta, Words
+from hames.core.text import for_terminal
 from hames.loop.approve import describe
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
@@ -40,8 +41,8 @@ class PersonHere:
         send, receive = anyio.create_memory_object_stream[str](1)
         question = _Question(send)
         self._open.append(question)
-        asked = clean(describe(request.subject, request.arguments))
-        why = f" ({clean(request.why)})" if request.why else ""
+        asked = for_terminal(describe(request.subject, request.arguments), lines=True)
+        why = f" ({for_terminal(request.why, lines=True)})" if request.why else ""
         self._write(f"\nAllow {asked}{why}? [y/N] ")
         try:
             with receive, send:
@@ -92,13 +93,13 @@ class Screen:
     def delta(self, step: int, delta: Delta) -> None:
         """Text on its way: shown at once, and superseded by the whole reply."""
         if isinstance(delta, TextDelta):
-            self._write(clean(delta.text))
+            self._write(for_terminal(delta.text, lines=True))
             self._shown += len(delta.text)
             self._in_line = True
 
     def _rest(self, text: str) -> None:
         if text and self._shown != len(text):
-            self._line(clean(text))
+            self._line(for_terminal(text, lines=True))
         elif self._in_line:
             self._write("\n")
         self._shown, self._in_line = 0, False
@@ -162,7 +163,7 @@ class Conversation:
         try:
             await self._session.hear(Words((Text(line),)))
         except StoreError as error:
-            return f"[heard, but not kept if hames is killed now: {clean(str(error))}]\n"
+            return f"[heard, but not kept if hames is killed now: {for_terminal(str(error), lines=True)}]\n"
         return "[heard; the agent is told at its next step]\n"
 
     async def _turn(self, said: str | None) -> None:
@@ -178,7 +179,7 @@ class Conversation:
         if ended is None:
             self._write("\n[stopped; what was done is kept]\n")
         elif ended.ending != "done":
-            self._write(f"\n[{ended.ending}: {clean(ended.reason)}]\n")
+            self._write(f"\n[{ended.ending}: {for_terminal(ended.reason, lines=True)}]\n")
 
 
 async def _next(receive: MemoryObjectReceiveStream[str]) -> str:
@@ -188,12 +189,7 @@ async def _next(receive: MemoryObjectReceiveStream[str]) -> str:
         return ""
 
 
-def clean(text: str) -> str:
-    """`text` without control characters that a terminal would obey; line ends and tabs stay."""
-    return "".join(c for c in text if c in "\n\t" or (c >= " " and not "\x7f" <= c <= "\x9f"))
-
-
 def short(text: str, most: int) -> str:
     """`text` on one clean line of at most `most` characters."""
-    flat = " ".join(clean(text).split())
+    flat = " ".join(for_terminal(text, lines=True).split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
