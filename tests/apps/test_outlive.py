@@ -18,6 +18,7 @@ from hames.core.messages import plain
 from hames.stores.sqlite import open_sqlite
 from hames.testing.launcher_suite import alive
 from tests.apps.outside import Ended, Outside, bash, calls
+from tests.sandboxes.processes import supervisors, until_gone, until_none
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs_bwrap]
 
@@ -96,19 +97,6 @@ def run_directory(outside: Outside) -> list[str]:
     return sorted(os.listdir(place)) if place.exists() else []
 
 
-async def all_gone(token: str) -> None:
-    """Return when no process has the token among its arguments."""
-    with anyio.fail_after(ENOUGH_S):
-        for pid in alive(token):
-            try:
-                pidfd = os.pidfd_open(pid)
-            except ProcessLookupError:
-                continue
-            await anyio.wait_readable(pidfd)
-            os.close(pidfd)
-    assert not alive(token)
-
-
 async def test_twenty_of_twenty_commands_survive_a_kill_and_their_outcome_is_known(tmp_path: Path) -> None:
     known: list[tuple[str, str]] = []
     slots = anyio.CapacityLimiter(4)
@@ -154,7 +142,7 @@ async def test_what_a_command_has_done_that_nobody_saw_the_end_of_is_told(outsid
             await ready.read()
             process.kill()
             await process.wait()
-        for pid in supervisors(outside):
+        for pid in supervisors(outside.state):
             os.kill(pid, signal.SIGKILL)
         ended = await outside.hames("--continue", "-p", "--output-format", "json", *outside.to(model))
     assert ended.code == 0
@@ -218,8 +206,9 @@ async def test_nobody_coming_back_ends_the_tree_and_that_is_told(outside: Outsid
     command = f"echo this far; (setsid sleep {token} &) ; sleep {token} & echo on > ready; wait"
     async with outside.scripted(calls(bash(command)), {"text": "I see"}) as model:
         await killed(outside, ["-p", "go", *outside.to(model)], ready.read)
-        await all_gone(token)
-        await supervisor_gone(outside)
+        await until_none(token)
+        for pid in supervisors(outside.state):
+            await until_gone(pid)
         session = await only_session(outside)
         assert run_directory(outside) == [session]
         await outside.hames("--continue", "-p", "--output-format", "json", *outside.to(model))
@@ -227,33 +216,6 @@ async def test_nobody_coming_back_ends_the_tree_and_that_is_told(outside: Outsid
     assert shown(end).startswith("this far\n[stopped]")
     assert "hames was gone for too long" in shown(end)
     assert run_directory(outside) == []
-
-
-async def supervisor_gone(outside: Outside) -> None:
-    """Return when no supervisor of this user's sessions is left."""
-    for pid in supervisors(outside):
-        try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            continue
-        with anyio.fail_after(ENOUGH_S):
-            await anyio.wait_readable(pidfd)
-        os.close(pidfd)
-
-
-def supervisors(outside: Outside) -> list[int]:
-    """The supervisors that work below this user's state directory."""
-    found: list[int] = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = Path(f"/proc/{name}/cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if any("hames.sandboxes.supervisor" in word for word in words) and any(
-            word.startswith(str(outside.state)) for word in words
-        ):
-            found.append(int(name))
-    return found
 
 
 @pytest.mark.parametrize("how", ["done", "SIGINT", "SIGTERM"])
@@ -271,7 +233,7 @@ async def test_nothing_is_left_after_an_end(outside: Outside, how: str) -> None:
             process.send_signal(signal.Signals[how])
         assert await process.wait() == (0 if how == "done" else 130)
     assert not alive(token)
-    assert supervisors(outside) == []
+    assert supervisors(outside.state) == []
     assert run_directory(outside) == []
 
 

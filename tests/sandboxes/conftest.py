@@ -1,5 +1,4 @@
 import os
-import shutil
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -63,8 +62,3 @@ async def entered(
 
 def bwrap() -> str:
     return find_program("bwrap", os.environ.get("PATH", os.defpath))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("needs_bwrap") and not shutil.which("bwrap") and not os.environ.get("CI"):
-        pytest.skip("bubblewrap is not installed")

@@ -16,30 +16,13 @@ from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.testing.launcher_suite import ENOUGH_S, alive
 from tests.sandboxes.conftest import SESSION, entered
+from tests.sandboxes.processes import until_none
 
 pytestmark = pytest.mark.anyio
 
 
 def _spec(job: str, workspace: Path, *argv: str) -> CommandSpec:
     return CommandSpec(JobId(job), argv, str(workspace), {"PATH": "/usr/bin:/bin"})
-
-
-async def _until_gone(pid: int) -> None:
-    """The process is no more, zombie or not."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    with anyio.fail_after(ENOUGH_S):
-        await anyio.wait_readable(pidfd)
-    os.close(pidfd)
-
-
-async def _until_none(token: str) -> None:
-    with anyio.fail_after(ENOUGH_S):
-        for pid in alive(token):
-            await _until_gone(pid)
-    assert not alive(token)
 
 
 async def test_nothing_is_started_or_made_before_it_is_needed(tmp_path: Path) -> None:
@@ -77,7 +60,7 @@ async def test_nothing_in_a_sandbox_outlives_a_supervisor_that_was_killed(
     os.kill(process.connect().pid, signal.SIGKILL)
     with pytest.raises(LauncherError, match="ended unexpectedly"):
         await running.wait()
-    await _until_none(token)
+    await until_none(token)
 
 
 async def test_a_lost_supervisor_fails_all_that_wait_and_the_next_start_gets_a_new_one(

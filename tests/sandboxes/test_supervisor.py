@@ -3,14 +3,9 @@
 import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
-import anyio.abc
-import msgspec
 import pytest
 
 from hames.core.errors import Fenced, LauncherError
@@ -24,10 +19,10 @@ from hames.sandboxes.wire import Frames, encode
 from hames.testing.launcher_suite import ENOUGH_S, alive, until_said
 from tests.sandboxes.conftest import SESSION, entered
 from tests.sandboxes.harness import Order
+from tests.sandboxes.processes import harness, kill, supervisors, until_gone, until_reaped
 
 pytestmark = pytest.mark.anyio
 
-HARNESS = Path(__file__).parent / "harness.py"
 KINDS = pytest.mark.parametrize("kind", ["none", pytest.param("bubblewrap", marks=pytest.mark.needs_bwrap)])
 
 
@@ -37,46 +32,6 @@ def _spec(job: str, workspace: Path, script: str) -> CommandSpec:
 
 def _root(tmp_path: Path) -> Path:
     return tmp_path / "state" / "run"
-
-
-@asynccontextmanager
-async def harness(order: Order) -> AsyncGenerator[tuple[anyio.abc.Process, int]]:
-    """A harness that has started its commands, and the process of its supervisor."""
-    argv = [sys.executable, str(HARNESS), msgspec.json.encode(order).decode()]
-    async with await anyio.open_process(argv, stderr=None) as process:
-        assert process.stdout is not None
-        with anyio.fail_after(ENOUGH_S):
-            supervisor = int(await process.stdout.receive())
-        try:
-            yield process, supervisor
-        finally:
-            if process.returncode is None:
-                process.kill()
-
-
-async def _kill(process: anyio.abc.Process) -> None:
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-
-
-async def _until_gone(pid: int) -> None:
-    try:
-        pidfd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    with anyio.fail_after(ENOUGH_S):
-        await anyio.wait_readable(pidfd)
-    os.close(pidfd)
-
-
-async def _reaped(pid: int) -> None:
-    """A child of ours is gone, and nothing of it is left."""
-    await _until_gone(pid)
-    _reap(pid)
-
-
-def _reap(pid: int) -> None:
-    os.waitpid(pid, os.WNOHANG)
 
 
 def _order(kind: str, tmp_path: Path, workspace: Path, *scripts: str) -> Order:
@@ -105,7 +60,7 @@ async def test_commands_go_on_when_the_harness_is_killed_and_the_next_owner_has_
     order = _order(kind, tmp_path, workspace, ended, runs)
     order.reads = str(workspace / "file")
     async with harness(order) as (process, supervisor):
-        await _kill(process)
+        await kill(process)
     owner, launcher = await _next_owner(kind, tmp_path, bubblewrap)
     assert owner.connect().pid == supervisor
     first = await launcher.attach(JobId("0.0"))
@@ -125,7 +80,7 @@ async def test_commands_go_on_when_the_harness_is_killed_and_the_next_owner_has_
     for job in ("0.0", "1.0"):
         launcher.release(JobId(job))
     await launcher.close()
-    await _until_gone(supervisor)
+    await until_gone(supervisor)
     assert not _root(tmp_path).exists() or os.listdir(_root(tmp_path)) == []
 
 
@@ -134,7 +89,7 @@ async def test_a_time_limit_counts_from_the_start_also_for_the_next_owner(
     kind: str, tmp_path: Path, workspace: Path, bubblewrap: Sandbox
 ) -> None:
     async with harness(_order(kind, tmp_path, workspace, "exec sleep 1000")) as (process, _):
-        await _kill(process)
+        await kill(process)
     _, launcher = await _next_owner(kind, tmp_path, bubblewrap)
     running = await launcher.attach(JobId("0.0"))
     assert running is not None
@@ -158,8 +113,8 @@ async def test_nobody_coming_back_ends_everything_and_that_is_written_down(
         with anyio.fail_after(ENOUGH_S):
             while len(alive(token)) < 3:
                 await anyio.lowlevel.checkpoint()
-        await _kill(process)
-    await _until_gone(supervisor)
+        await kill(process)
+    await until_gone(supervisor)
     assert not alive(token)
     left = sorted(os.listdir(_root(tmp_path) / SESSION))
     assert left == ["0.0.end", "0.0.out", "1.0.end", "1.0.out", "epoch", "lock"]
@@ -186,7 +141,7 @@ async def test_a_supervisor_without_commands_leaves_with_its_harness(tmp_path: P
     process = await entered(_root(tmp_path))
     connection = process.connect()
     connection.abandon()
-    await _reaped(connection.pid)
+    await until_reaped(connection.pid)
     assert os.listdir(_root(tmp_path)) == []
 
 
@@ -200,7 +155,7 @@ async def test_a_long_output_is_found_as_it_was(tmp_path: Path, workspace: Path)
     before = [await running.output(*place) for place in places]
     pid = process.connect().pid
     process.connect().abandon()
-    await _reaped(pid)
+    await until_reaped(pid)
     next_one = CommandLauncher(await entered(_root(tmp_path), epoch=2), Unconfined(), limits=(1, 1))
     found = await next_one.attach(JobId("1.0"))
     assert found is not None
@@ -238,7 +193,7 @@ async def test_what_a_killed_supervisor_left_is_told(
         os.kill(supervisor, signal.SIGKILL)
         with pytest.raises(LauncherError, match="ended unexpectedly"):
             await runs.wait()
-        await _kill(process)
+        await kill(process)
     found = await launcher.attach(JobId("0.0"))
     assert found is not None
     end = await found.wait()
@@ -256,7 +211,7 @@ async def test_what_a_killed_supervisor_left_is_told(
         os.kill(pid, signal.SIGKILL)
     else:
         for pid in alive(token):
-            await _until_gone(pid)
+            await until_gone(pid)
         again = await launcher.attach(JobId("0.0"))
         assert again is not None
         assert "none of its processes is alive" in (await again.stop()).lost
@@ -275,7 +230,7 @@ async def test_a_new_supervisor_keeps_the_ends_that_an_old_one_left_and_nothing_
     connection = process.connect()
     os.kill(connection.pid, signal.SIGKILL)
     connection.abandon()
-    await _reaped(connection.pid)
+    await until_reaped(connection.pid)
     (_root(tmp_path) / SESSION / "tmp" / "file").write_text("old")
     (_root(tmp_path) / SESSION / "files-1-1.worker").write_text("old")
     await (await launcher.start(_spec("2.0", workspace, "exit 0"))).wait()
@@ -325,7 +280,7 @@ async def test_the_next_owner_cuts_the_old_one_off(tmp_path: Path, workspace: Pa
     with pytest.raises(Fenced):
         await entered(_root(tmp_path), epoch=1)
     await new.close()
-    await _reaped(pid)
+    await until_reaped(pid)
 
 
 async def test_an_owner_that_was_replaced_before_it_started_anything_starts_nothing(
@@ -371,10 +326,10 @@ async def test_a_session_that_loses_its_sandbox_loses_the_network_of_it_too(
 ) -> None:
     token = f"40{os.getpid()}3.5"
     async with harness(_order("bubblewrap", tmp_path, workspace, f"exec sleep {token}")) as (process, pid):
-        await _kill(process)
+        await kill(process)
     open_one = await entered(_root(tmp_path), epoch=2, enclosed=False)
     assert open_one.running is None
-    await _until_gone(pid)
+    await until_gone(pid)
     assert not alive(token)
     found = await CommandLauncher(open_one, Unconfined()).attach(JobId("0.0"))
     assert found is not None
@@ -421,7 +376,7 @@ async def test_a_detached_command_stays_and_the_others_do_not(
     assert (await found.stop()).fact.stopped
     again.release(JobId("1.0"))
     await again.close()
-    await _reaped(pid)
+    await until_reaped(pid)
     assert not alive(token)
     assert os.listdir(_root(tmp_path)) == []
 
@@ -437,7 +392,7 @@ async def test_a_supervisor_that_stayed_leaves_with_the_last_detached_command(
     pid = process.connect().pid
     await launcher.close()
     (workspace / "go").write_text("on\n")
-    await _reaped(pid)
+    await until_reaped(pid)
     found = await CommandLauncher(await entered(_root(tmp_path), epoch=2), Unconfined()).attach(JobId("1.0"))
     assert found is not None
     end = await found.wait()
@@ -501,21 +456,9 @@ async def test_a_second_supervisor_does_not_start_beside_a_living_one(
     with pytest.raises(LauncherError, match="another supervisor has the session"):
         await refused.wait()
     assert os.listdir(workspace) == []
-    for pid in _supervisors(process.directory):
+    for pid in supervisors(process.directory):
         os.kill(pid, signal.SIGKILL)
-        await _reaped(pid)
+        await until_reaped(pid)
     for pid in alive("1000"):
         if f"HAMES_JOB={SESSION}/1.0" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
             os.kill(pid, signal.SIGKILL)
-
-
-def _supervisors(directory: str) -> list[int]:
-    found: list[int] = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = Path(f"/proc/{name}/cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if directory in words:
-            found.append(int(name))
-    return found

@@ -1,6 +1,5 @@
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -20,6 +19,7 @@ from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.unowned import end_unowned
 from hames.testing.launcher_suite import ENOUGH_S
 from tests.sandboxes.conftest import SESSION, entered
+from tests.sandboxes.processes import heard
 
 pytestmark = pytest.mark.anyio
 
@@ -31,14 +31,9 @@ FORKING = f"({SILENT}) & {SILENT}"
 async def left(session: str, script: str = SILENT) -> AsyncGenerator[Process]:
     """A process that carries the mark of a session, and runs."""
     env = {"HAMES_SANDBOX": session, "PATH": os.environ["PATH"]}
-    async with await anyio.open_process(("bash", "-c", script), env=env, stdin=subprocess.DEVNULL) as process:
-        assert process.stdout is not None
-        assert b"ready" in await process.stdout.receive()
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
+    async with heard(("bash", "-c", script), env) as (process, said):
+        assert b"ready" in said
+        yield process
 
 
 class Stuck:

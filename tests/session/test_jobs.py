@@ -15,6 +15,7 @@ from hames.sandboxes.unconfined import Unconfined
 from hames.session.jobs import LaunchedJobs, how
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock
+from tests.sandboxes.processes import until_gone
 
 pytestmark = pytest.mark.anyio
 
@@ -124,10 +125,9 @@ async def test_a_job_that_nobody_came_back_for_says_so(tmp_path: Path) -> None:
     await CommandLauncher(process, Unconfined()).start(
         CommandSpec(JobId("1.0"), ("/bin/sleep", "600"), str(tmp_path), {})
     )
-    pidfd = os.pidfd_open(process.connect().pid)
+    pid = process.connect().pid
     process.connect().abandon()
-    await anyio.wait_readable(pidfd)
-    os.close(pidfd)
+    await until_gone(pid)
     async with bench(tmp_path) as made:
         live = {JobId("1.0"): JobStarted(job=JobId("1.0"), call=CallId("1.0"), command="sleep 600")}
         (event,) = await made.jobs.ended(live)
