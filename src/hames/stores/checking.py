@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from hames.core.errors import NewerLog, SessionMissing
+from hames.core.errors import NewerLog
 from hames.core.events import AnyEvent, Repaired
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.ports import Damage
 from hames.stores import rows
 from hames.stores.blob_files import BlobFiles, address
+from hames.stores.layout import ADD_EVENT
 from hames.stores.mending import Examined, Tip, Trouble, examine, mend
 from hames.stores.naming import named_blobs
 
@@ -31,10 +32,6 @@ _KEEP_BLOB = """
 INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING
 """
 _DROP_EVENTS = "DELETE FROM event WHERE session = ?"
-_ADD_EVENT = """
-INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
 _MOVE_TIP = "UPDATE session SET epoch = ?, head = ?, head_hash = ? WHERE id = ?"
 _LIST = """
 INSERT INTO session (id, epoch, head, head_hash, opened_ms, changed_ms, bytes, workspace, title, ending)
@@ -71,7 +68,7 @@ class Checker:
         stored = [rows.Row(*columns) for columns in self._connection.execute(_ROWS, (session,))]
         (strays,) = self._connection.execute(_STRAYS, (session,)).fetchone()
         if tip is None and not stored and not strays:
-            raise SessionMissing(f"there is no session {session}")
+            raise rows.missing(session)
         examined = examine(session, None if tip is None else Tip(*tip), stored, strays)
         kept = [(place.seq, _event(place.row)) for place in examined.places if place.row is not None]
         repairs = [(seq, event) for seq, event in kept if isinstance(event, Repaired)]
@@ -130,7 +127,7 @@ def repair(connection: Connection, files: BlobFiles, examined: Examined, at_ms: 
     epoch = examined.epoch + 1
     made = mend(examined, epoch, at_ms)
     connection.execute(_DROP_EVENTS, (examined.session,))
-    connection.executemany(_ADD_EVENT, [msgspec.structs.astuple(row) for row in made])
+    connection.executemany(ADD_EVENT, [msgspec.structs.astuple(row) for row in made])
     head, head_hash = (made[-1].seq, made[-1].hash) if made else (0, rows.GENESIS)
     if not connection.execute(_MOVE_TIP, (epoch, head, head_hash, examined.session)).rowcount:
         _list_again(connection, examined.session, made)

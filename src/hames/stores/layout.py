@@ -86,6 +86,12 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Every table of this layout."""
 
+ADD_EVENT = """
+INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+"""Takes the fields of a `Row`."""
+
 _STEPS = (_FIRST, _SECOND)
 """What is to be done to come from each layout, 0 being an empty file, to the next one."""
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from sqlite3 import Connection
 
-from hames.core.errors import SessionMissing
 from hames.core.events import AnyEvent, ApprovalAnswered, ChildReported, UserSpoke
 from hames.core.ids import SessionId
 from hames.core.ports import Arrival, Departure, Unsent
+from hames.stores.rows import missing
 
 _IS_THERE = "SELECT 1 FROM session WHERE id = ?"
 _PUT = """
@@ -48,7 +48,7 @@ def heard(events: Iterable[AnyEvent]) -> list[str]:
 def put(connection: Connection, session: SessionId, arrival: Arrival, at_ms: int) -> bool:
     """Let it wait; False when its key is known. Raises `SessionMissing`."""
     if connection.execute(_IS_THERE, (session,)).fetchone() is None:
-        raise SessionMissing(f"there is no session {session}")
+        raise missing(session)
     values = (session, arrival.dedup, arrival.kind, arrival.data, at_ms, session)
     return connection.execute(_PUT, values).rowcount > 0
 

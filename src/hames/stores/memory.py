@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hames.core.errors import DamagedLog, SessionMissing, StoreError
+from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsent
@@ -84,13 +84,12 @@ class MemoryStore:
             title=listed.title or changed.title or "",
             ending=changed.ending or listed.ending,
         )
-        entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, made, strict=True))
-        return Claim(claim.session, claim.epoch, len(kept.rows)), entries
+        return Claim(claim.session, claim.epoch, len(kept.rows)), rows.placed(added, made)
 
     async def read(self, session: SessionId, after: int = 0) -> Sequence[Entry]:
         kept = self._sessions.get(session)
         if kept is None:
-            raise SessionMissing(f"there is no session {session}")
+            raise rows.missing(session)
         after = max(after, 0)
         previous, found = _tip(kept.rows[:after]), kept.rows[after:]
         return rows.entries(rows.Stretch(session, after, previous, found, len(kept.rows), _tip(kept.rows)))
@@ -102,7 +101,7 @@ class MemoryStore:
     async def put(self, session: SessionId, arrival: Arrival) -> bool:
         kept = self._sessions.get(session)
         if kept is None:
-            raise SessionMissing(f"there is no session {session}")
+            raise rows.missing(session)
         if arrival.dedup in kept.arrivals:
             return False
         kept.arrivals[arrival.dedup] = arrival

@@ -6,7 +6,7 @@ from typing import get_args
 
 import msgspec
 
-from hames.core.errors import DamagedLog, Fenced, NewerLog, StoreError
+from hames.core.errors import DamagedLog, Fenced, NewerLog, SessionMissing, StoreError
 from hames.core.events import (
     AnyEvent,
     Entry,
@@ -148,6 +148,16 @@ def entries(stretch: Stretch) -> list[Entry]:
 def entry(row: Row, event: AnyEvent | None) -> Entry:
     """A row's place in the log, with its event."""
     return Entry(row.session, row.seq, row.epoch, row.at_ms, event, row.hash)
+
+
+def placed(added: Iterable[Row], made: Iterable[Draft]) -> tuple[Entry, ...]:
+    """The entries that an append has made: `added` are the rows of `made`."""
+    return tuple(entry(row, draft.event) for row, draft in zip(added, made, strict=True))
+
+
+def missing(session: SessionId) -> SessionMissing:
+    """Nothing is known of this session."""
+    return SessionMissing(f"there is no session {session}")
 
 
 def fenced(claim: Claim, now: tuple[int, int] | None) -> Fenced:

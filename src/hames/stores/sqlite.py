@@ -16,7 +16,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from hames.core.errors import DamagedLog, SessionMissing, StoreError
+from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry, TurnEnded
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
@@ -24,6 +24,7 @@ from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsen
 from hames.stores import letters, rows
 from hames.stores.blob_files import BlobFiles, address
 from hames.stores.database import BUSY_S, file_error
+from hames.stores.layout import ADD_EVENT
 from hames.stores.locks import SessionLocks
 from hames.stores.pieces import Piece, bring, find, sizes
 from hames.stores.writer import Writer
@@ -40,10 +41,6 @@ RETURNING epoch, head
 _RELEASE = "UPDATE session SET epoch = epoch + 1 WHERE id = ? AND epoch = ?"
 _TIP = "SELECT head_hash FROM session WHERE id = ? AND epoch = ? AND head = ?"
 _OWNER = "SELECT epoch, head FROM session WHERE id = ?"
-_ADD_EVENT = """
-INSERT INTO event (session, seq, epoch, at_ms, type, v, ignorable, data, hash)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
 _MOVE_HEAD = """
 UPDATE session SET head = ?, head_hash = ?, changed_ms = ?, bytes = bytes + ?,
     workspace = COALESCE(?, workspace),
@@ -282,14 +279,13 @@ def _append(connection: Connection, new: _Addition) -> tuple[Claim, tuple[Entry,
     added = rows.chained(claim, new.at_ms, tip[0], new.made)
     changed = rows.summary(new.made)
     size = changed.bytes + new.kept_bytes + bring(connection, new.pieces, new.at_ms)
-    connection.executemany(_ADD_EVENT, [msgspec.structs.astuple(row) for row in added])
+    connection.executemany(ADD_EVENT, [msgspec.structs.astuple(row) for row in added])
     head, head_hash = (added[-1].seq, added[-1].hash) if added else (claim.head, tip[0])
     letters.settle(connection, session, head, letters.heard(draft.event for draft in new.made))
     letters.send(connection, session, head, new.outward, new.at_ms)
     listed = (changed.workspace, changed.title, changed.ending)
     connection.execute(_MOVE_HEAD, (head, head_hash, new.at_ms, size, *listed, *owned))
-    entries = tuple(rows.entry(row, draft.event) for row, draft in zip(added, new.made, strict=True))
-    return Claim(session, claim.epoch, head), entries
+    return Claim(session, claim.epoch, head), rows.placed(added, new.made)
 
 
 def _names(made: Sequence[rows.Draft], blob: BlobId) -> bool:
@@ -299,7 +295,7 @@ def _names(made: Sequence[rows.Draft], blob: BlobId) -> bool:
 def _select(connection: Connection, session: SessionId, after: int) -> rows.Stretch:
     tip = connection.execute(_HEAD, (session,)).fetchone()
     if tip is None:
-        raise SessionMissing(f"there is no session {session}")
+        raise rows.missing(session)
     head, head_hash = tip
     previous = rows.GENESIS
     if 0 < after <= head:

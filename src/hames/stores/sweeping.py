@@ -11,12 +11,12 @@ from sqlite3 import Connection
 
 import msgspec
 
-from hames.core.errors import SessionMissing
 from hames.core.ids import BlobId, SessionId
 from hames.core.ports import Deleted
 from hames.stores.blob_files import BlobFiles
 from hames.stores.locks import Taken
 from hames.stores.naming import mentioned
+from hames.stores.rows import missing
 
 GRACE_S = 600
 """How far a clock may have been set back since a blob was brought."""
@@ -134,7 +134,7 @@ def bury(connection: Connection, session: SessionId, now_ms: int) -> Deleted:
     tip = connection.execute(_TIP, (session,)).fetchone()
     (events,) = connection.execute(_COUNT, (session,)).fetchone()
     if tip is None and not events:
-        raise SessionMissing(f"there is no session {session}")
+        raise missing(session)
     title, head, head_hash = tip or ("", events, "")
     for table, column in (
         ("event", "session"),
