@@ -14,6 +14,7 @@ from hames.core.text import (
     is_binary,
     kind_of,
     media_type,
+    one_line,
     presentable,
     wire_size,
 )
@@ -75,6 +76,13 @@ def test_on_one_line_every_character_keeps_its_place(text: str) -> None:
     assert len(shown) == len(text)
     assert all(after in (before, " ") for before, after in zip(text, shown, strict=True))
     assert not any(char < " " and char != "\t" for char in shown)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"), [(" a\n\tb  c ", "a b c"), ("12345", "12345"), ("123456", "1234…"), ("", "")]
+)
+def test_a_text_on_one_line_is_never_longer_than_wanted(text: str, shown: str) -> None:
+    assert one_line(text, 5) == shown
 
 
 @given(TEXTS, st.integers(0, 12), st.integers(0, 12))

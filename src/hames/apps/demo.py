@@ -13,6 +13,7 @@ import msgspec
 
 from hames.assembly.settings import places
 from hames.core.errors import ExitCode
+from hames.core.text import one_line
 
 TASK = (
     "The tests of this project fail. Find out why and repair the code until all of them pass. "
@@ -147,12 +148,12 @@ def show_block(block: Block, seq: int) -> None:
     if block.type == "text":
         print(f"\n[{seq}] {block.text}", flush=True)
     elif block.type == "tool_use":
-        print(f"[{seq}]   {block.name} {clip(gist(block.input), 150)}".rstrip(), flush=True)
+        print(f"[{seq}]   {block.name} {one_line(gist(block.input), 150)}".rstrip(), flush=True)
     elif block.type == "tool_result":
         text = "\n".join(part.text for part in block.content)
         lines = [line for line in text.splitlines() if line.strip()]
         shown = lines[0 if block.is_error else -1] if lines else "(nothing)"
-        print(f"[{seq}]   {'!' if block.is_error else '='} {clip(shown, 150)}", flush=True)
+        print(f"[{seq}]   {'!' if block.is_error else '='} {one_line(shown, 150)}", flush=True)
 
 
 def gist(arguments: msgspec.Raw) -> str:
@@ -170,12 +171,6 @@ def show_cost(line: Line, *, scripted: bool) -> None:
     if scripted:
         print("   Nothing was paid: it is what as many tokens of deepseek-flash cost.", flush=True)
     print(f"   Every step is on the log: hames sessions show {line.session_id}", flush=True)
-
-
-def clip(text: str, most: int) -> str:
-    """`text` on one line."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
 
 
 def show_diff(place: Path) -> None:

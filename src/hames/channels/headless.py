@@ -24,6 +24,7 @@ from hames.core.events import (
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Delta, Words
+from hames.core.text import one_line
 from hames.loop.approve import NOBODY
 from hames.loop.endings import exit_code
 from hames.session.interrupt import interruptible
@@ -345,9 +346,3 @@ def read_message(line: str) -> Words:
 def encode(line: object) -> str:
     """One JSON line."""
     return msgspec.json.encode(line).decode()
-
-
-def one_line(text: str, most: int) -> str:
-    """`text` on one line of at most `most` characters."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"

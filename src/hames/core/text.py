@@ -142,6 +142,12 @@ def for_terminal(text: str, *, lines: bool = False) -> str:
     return re.sub(_CONTROL, " ", text).replace("\n", " ")
 
 
+def one_line(text: str, most: int) -> str:
+    """`text` on one line of at most `most` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
 def presentable(text: str) -> str:
     """Text with bytes escaped as lone surrogates, made fit to be encoded."""
     return decode(text.encode("utf-8", "surrogateescape"))

@@ -11,7 +11,7 @@ from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelR
 from hames.core.ids import CallId
 from hames.core.messages import Text
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Delta, TextDelta, Words
-from hames.core.text import for_terminal
+from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
@@ -191,5 +191,4 @@ async def _next(receive: MemoryObjectReceiveStream[str]) -> str:
 
 def short(text: str, most: int) -> str:
     """`text` on one clean line of at most `most` characters."""
-    flat = " ".join(for_terminal(text, lines=True).split())
-    return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+    return one_line(for_terminal(text, lines=True), most)
