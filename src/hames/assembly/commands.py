@@ -1,10 +1,10 @@
 """The commands beside the main job: exec, sessions, export."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hames.assembly.build import open_store, sandbox_for
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import complain, print_line
+from hames.assembly.standard_streams import complain, print_lines
 from hames.channels.listing import export_lines, find_session, rows_json, story, table
 from hames.core.errors import ExitCode, SandboxError
 from hames.sandboxes.foreground import run_foreground
@@ -28,7 +28,7 @@ async def list_sessions(settings: Settings, *, as_json: bool) -> ExitCode:
     """`hames sessions list`."""
     async with open_store(settings) as store:
         rows = await store.sessions()
-    _print(rows_json(rows) if as_json else table(rows))
+    print_lines(rows_json(rows) if as_json else table(rows))
     return ExitCode.DONE
 
 
@@ -36,7 +36,7 @@ async def show_session(settings: Settings, wanted: str, *, whole: bool) -> ExitC
     """`hames sessions show ID`."""
     async with open_store(settings) as store:
         entries = await store.read(find_session(await store.sessions(), wanted))
-    _print(story(entries, whole=whole))
+    print_lines(story(entries, whole=whole))
     return ExitCode.DONE
 
 
@@ -44,10 +44,5 @@ async def export(settings: Settings, wanted: str) -> ExitCode:
     """`hames export ID --format events`."""
     async with open_store(settings) as store:
         entries = await store.read(find_session(await store.sessions(), wanted))
-    _print(export_lines(entries))
+    print_lines(export_lines(entries))
     return ExitCode.DONE
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print_line(line)

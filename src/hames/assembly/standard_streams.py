@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 
 import anyio
 import anyio.to_thread
@@ -35,6 +35,12 @@ def print_line(text: str) -> None:
     """A line on standard output, at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def print_lines(texts: Iterable[str]) -> None:
+    """Each on a line of its own, as it comes."""
+    for text in texts:
+        print_line(text)
 
 
 def print_words(text: str) -> None:

@@ -1,10 +1,10 @@
 """The commands that keep the log in order: sessions check, repair and delete, and gc."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from hames.assembly.build import open_store
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import complain, print_line
+from hames.assembly.standard_streams import complain, print_line, print_lines
 from hames.assembly.system import SystemClock
 from hames.assembly.upkeep_words import deletion, findings, mending, sweeping
 from hames.channels.listing import find_session
@@ -19,13 +19,13 @@ DAY_S = 24 * 3600
 async def check_sessions(settings: Settings, wanted: str) -> ExitCode:
     """`hames sessions check [ID]`."""
     checked = await _upkeep(settings).check(await _named(settings, wanted))
-    _print(findings(checked))
+    print_lines(findings(checked))
     return ExitCode.FAILED if checked.damages else ExitCode.DONE
 
 
 async def repair_sessions(settings: Settings, wanted: str) -> ExitCode:
     """`hames sessions repair [ID]`."""
-    _print(mending(await _upkeep(settings).repair(await _named(settings, wanted))))
+    print_lines(mending(await _upkeep(settings).repair(await _named(settings, wanted))))
     return ExitCode.DONE
 
 
@@ -44,7 +44,7 @@ async def collect(settings: Settings) -> ExitCode:
     if settings.keep_days is not None:
         before_ms = int((SystemClock().now() - settings.keep_days * DAY_S) * 1000)
         await _delete_old(upkeep, [row for row in await _rows(settings) if row.changed_ms < before_ms])
-    _print(sweeping(await upkeep.sweep()))
+    print_lines(sweeping(await upkeep.sweep()))
     return ExitCode.DONE
 
 
@@ -72,8 +72,3 @@ async def _named(settings: Settings, wanted: str) -> SessionId | None:
 async def _rows(settings: Settings) -> Sequence[SessionRow]:
     async with open_store(settings) as store:
         return await store.sessions()
-
-
-def _print(lines: Iterable[str]) -> None:
-    for line in lines:
-        print_line(line)
