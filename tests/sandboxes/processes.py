@@ -66,10 +66,10 @@ async def until_reaped(pid: int) -> None:
 
 
 async def until_none(token: str) -> None:
-    """Return when the processes with the token among their arguments have ended: then there are none."""
-    for pid in alive(token):
-        await until_gone(pid)
-    assert not alive(token)
+    """Return when no process has the token among its arguments."""
+    while left := alive(token):
+        for pid in left:
+            await until_gone(pid)
 
 
 def supervisors(below: str | Path) -> list[int]:
