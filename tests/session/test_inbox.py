@@ -1,11 +1,14 @@
+from collections.abc import Sequence
+
 import pytest
 
 from hames.core.events import SessionOpened, TurnStarted, UserSpoke
+from hames.core.ids import SessionId
 from hames.core.messages import Text
 from hames.core.ports import Arrival, Words
 from hames.session.inbox import SessionInbox, arrival_of, words_among
 from hames.testing.scripted import Scripted
-from tests.rig import Rig
+from tests.rig import CountingStore, Rig
 
 pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]
@@ -97,8 +100,12 @@ async def test_words_that_were_heard_in_mid_turn_do_not_wait_any_more() -> None:
 
 
 async def test_words_that_were_recorded_before_they_came_to_wait_are_heard_once() -> None:
+    class Late(CountingStore):
+        async def waiting(self, session: SessionId) -> Sequence[Arrival]:
+            return [left("go", "k1")]
+
     rig = Rig(Scripted(text="one"), Scripted(text="two"))
+    rig.store = Late(rig.clock)
     session = await rig.open()
     await session.say([Words((Text("go"),), "k1")])
-    await rig.store.put(session.id, left("go", "k1"))
     assert not (await rig.host.resume(session.id)).has_waiting

@@ -22,9 +22,9 @@ class KeptAnswers:
     async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
         """See `Approver`. Raises `StoreError` when the answer cannot be kept."""
         key = f"{APPROVAL}/{request.call}"
-        for arrival in await self._arrivals.waiting(self._session):
-            if arrival.dedup == key:
-                return msgspec.json.decode(arrival.data, type=ApprovalAnswer)
+        kept = {arrival.dedup: arrival.data for arrival in await self._arrivals.waiting(self._session)}
+        if key in kept:
+            return msgspec.json.decode(kept[key], type=ApprovalAnswer)
         answer = await self._approver.ask(request)
         if answer.by != NOBODY:
             await self._arrivals.put(self._session, Arrival(APPROVAL, msgspec.json.encode(answer), key))
