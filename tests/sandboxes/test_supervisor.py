@@ -14,6 +14,7 @@ from hames.core.ports import CommandSpec, Sandbox
 from hames.sandboxes.connection import FENCED
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
+from hames.sandboxes.runtime import mark_of
 from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.wire import Frames, encode
 from hames.testing.launcher_suite import ENOUGH_S, alive, until_said
@@ -459,6 +460,7 @@ async def test_a_second_supervisor_does_not_start_beside_a_living_one(
     for pid in supervisors(process.directory):
         os.kill(pid, signal.SIGKILL)
         await until_reaped(pid)
+    mark = f"HAMES_JOB={mark_of(process.directory)}/1.0"
     for pid in alive("1000"):
-        if f"HAMES_JOB={SESSION}/1.0" in Path(f"/proc/{pid}/environ").read_text().split("\0"):
+        if mark in Path(f"/proc/{pid}/environ").read_text().split("\0"):
             os.kill(pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ from hames.core.ports import Claim, CommandSpec, LaunchPlan, ReadQuery, Sandbox,
 from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
+from hames.sandboxes.runtime import mark_of
 from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.unowned import end_unowned
 from hames.testing.launcher_suite import ENOUGH_S
@@ -23,14 +24,15 @@ from tests.sandboxes.processes import heard
 
 pytestmark = pytest.mark.anyio
 
+DIRECTORY = f"/run/{SESSION}"
 SILENT = "echo ready; exec sleep 1000"
 FORKING = f"({SILENT}) & {SILENT}"
 
 
 @asynccontextmanager
-async def left(session: str, script: str = SILENT) -> AsyncGenerator[Process]:
-    """A process that carries the mark of a session, and runs."""
-    env = {"HAMES_SANDBOX": session, "PATH": os.environ["PATH"]}
+async def left(directory: str, script: str = SILENT) -> AsyncGenerator[Process]:
+    """A process that carries the mark of the session of a runtime directory, and runs."""
+    env = {"HAMES_SANDBOX": mark_of(directory), "PATH": os.environ["PATH"]}
     async with heard(("bash", "-c", script), env) as (process, said):
         assert b"ready" in said
         yield process
@@ -58,8 +60,8 @@ class Stuck:
 
 
 async def test_what_is_left_of_a_session_is_ended_with_its_children() -> None:
-    async with left(SESSION, FORKING) as process:
-        end_unowned(SESSION)
+    async with left(DIRECTORY, FORKING) as process:
+        end_unowned(DIRECTORY)
         with anyio.fail_after(ENOUGH_S):
             assert await process.wait() == -signal.SIGKILL
             # The child held on to its output as well.
@@ -68,19 +70,22 @@ async def test_what_is_left_of_a_session_is_ended_with_its_children() -> None:
 
 
 async def test_other_sessions_and_the_caller_are_left_alone() -> None:
-    async with left(f"{SESSION}-1") as other:
-        program = f"from hames.sandboxes.unowned import end_unowned; end_unowned({SESSION!r}); print('lives')"
-        env = {**os.environ, "HAMES_SANDBOX": SESSION}
+    async with left(f"/elsewhere{DIRECTORY}") as copied, left(f"{DIRECTORY}-1") as other:
+        program = (
+            f"from hames.sandboxes.unowned import end_unowned; end_unowned({DIRECTORY!r}); print('lives')"
+        )
+        env = {**os.environ, "HAMES_SANDBOX": mark_of(DIRECTORY)}
         caller = await anyio.run_process((sys.executable, "-c", program), env=env)
         assert caller.stdout == b"lives\n"
-        assert other.returncode is None
-        os.kill(other.pid, 0)
+        for process in (copied, other):
+            assert process.returncode is None
+            os.kill(process.pid, 0)
 
 
 async def test_a_session_without_a_supervisor_is_entered_with_nothing_left_of_it(tmp_path: Path) -> None:
     root = tmp_path / "run"
     (root / SESSION).mkdir(parents=True, mode=0o700)
-    async with left(SESSION) as process:
+    async with left(str(root / SESSION)) as process:
         owner = await entered(root)
         with anyio.fail_after(ENOUGH_S):
             assert await process.wait() == -signal.SIGKILL
@@ -90,7 +95,7 @@ async def test_a_session_without_a_supervisor_is_entered_with_nothing_left_of_it
 async def test_a_lost_supervisor_leaves_no_sandbox_behind(process: SupervisorProcess) -> None:
     connection = process.connect()
     await connection.ask([("do", "attach"), ("job", "1.0")])
-    async with left(SESSION) as stuck:
+    async with left(process.directory) as stuck:
         os.kill(connection.pid, signal.SIGKILL)
         with pytest.raises(LauncherError):
             await connection.ask([("do", "attach"), ("job", "1.0")])
@@ -106,7 +111,7 @@ async def test_an_owner_that_was_replaced_ends_nothing_of_the_next_one(
     os.kill(connection.pid, signal.SIGKILL)
     following = SupervisorProcess(str(tmp_path / "state" / "run"))
     await following.enter(Claim(SessionId(SESSION), 2, 0))
-    async with left(SESSION) as theirs:
+    async with left(process.directory) as theirs:
         with pytest.raises(LauncherError):
             await connection.ask([("do", "attach"), ("job", "1.0")])
         assert theirs.returncode is None
@@ -144,4 +149,5 @@ async def test_commands_carry_the_mark_of_their_session(
     running = await launcher.start(CommandSpec(JobId("1.0"), argv, str(workspace), {"PATH": "/usr/bin:/bin"}))
     await running.wait()
     said = (await running.output(0, 1000)).data.decode()
-    assert said == (f":{SESSION}/1.0\n" if sandbox.name == "none" else f"{SESSION}:\n")
+    mark = mark_of(process.directory)
+    assert said == (f":{mark}/1.0\n" if sandbox.name == "none" else f"{mark}:\n")

@@ -14,7 +14,8 @@ from tests.torture.world import FACT
 
 class Evidence(msgspec.Struct, frozen=True):
     """What a run left. `may_lose`: something was killed that alone could know how a command ended; but for
-    the calls in `known_ends`, whose ends had been written down."""
+    the calls in `known_ends`, whose ends had been written down. `replaced`: another owner took the session
+    over from one that lived on."""
 
     asked: dict[str, Asked]
     ledger: list[str]
@@ -25,6 +26,7 @@ class Evidence(msgspec.Struct, frozen=True):
     exports: list[list[Event]]
     left: list[str] = []
     may_lose: bool = False
+    replaced: bool = False
     known_ends: set[str] = set()
 
     def unknown(self, call: str) -> bool:
@@ -270,10 +272,11 @@ def _file(evidence: Evidence, asked: Asked, end: _End) -> str:
 
 def told_as_logged(evidence: Evidence) -> Iterator[str]:
     """The model is told of each call once, in the words of the log."""
-    if not evidence.requests:
+    in_turn = [request for request in evidence.requests if not request.late]
+    if not in_turn:
         return
     ends = _known(evidence.events).ends
-    for nonce, told in evidence.requests[-1].results.items():
+    for nonce, told in in_turn[-1].results.items():
         if len(told) != 1:
             yield f"the model is told {len(told)} times of {nonce}"
         elif nonce not in ends or ends[nonce][0].text not in told[0]:
@@ -285,7 +288,7 @@ def valid(evidence: Evidence) -> Iterator[str]:
     for number, request in enumerate(evidence.requests, 1):
         if request.problem:
             yield f"request {number} is refused: {request.problem}"
-        if not request.extends:
+        if not request.extends and not (request.late and evidence.replaced):
             yield f"request {number} does not extend the one before"
 
 

@@ -80,6 +80,7 @@ class Run:
         self.faults: list[str] = []
         self.kills = 0
         self.may_lose = False
+        self.replaced = False
         self.known_ends: set[str] = set()
         self.crash: Crash | None = None
         self._opened: set[str] = set()
@@ -214,6 +215,7 @@ class Run:
             lines=[line for life in self.lives for line in life.lines] if lines is None else lines,
             exports=exports,
             may_lose=self.may_lose,
+            replaced=self.replaced,
             known_ends=self.known_ends,
         )
 

@@ -33,6 +33,7 @@ class _Body(msgspec.Struct, frozen=True):
 
 class Request(NamedTuple):
     """A request as it came. `extends`: it repeats the one before it up to the end of its last message.
+    `late`: it does not, but is an earlier one again, byte for byte.
 
     `at` is what the run's `mark` was by then.
     """
@@ -41,6 +42,7 @@ class Request(NamedTuple):
     problem: str
     extends: bool
     at: int = 0
+    late: bool = False
 
     @property
     def results(self) -> dict[str, list[str]]:
@@ -105,8 +107,11 @@ class Model:
 
     async def _answer(self, client: SocketStream, body: bytes) -> None:
         problem = broken_rule(body, "chat")
-        last = self.requests[-1].body if self.requests else b""
-        self.requests.append(Request(body, problem, body.startswith(last[: messages_end(last)]), self.mark()))
+        earlier = [request.body for request in self.requests if not request.late]
+        last = earlier[-1] if earlier else b""
+        extends = body.startswith(last[: messages_end(last)])
+        late = not extends and body in earlier
+        self.requests.append(Request(body, problem, extends, self.mark(), late))
         self._pulse.beat()
         if problem:
             complaint = msgspec.json.encode({"error": {"message": problem}})

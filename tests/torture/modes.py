@@ -147,7 +147,7 @@ async def _taken(run: Run, life: Life, where: str) -> None:
     paused = run.random.random() < 0.7
     if paused:
         life.signal(signal.SIGSTOP)
-    run.may_lose = True
+    run.may_lose = run.replaced = True
     run.tell(f"taken over {where}, the old owner {'paused' if paused else 'at work'}")
     async with run.life(take_over=True) as other:
         soon = run.random.random() < 0.5

@@ -144,6 +144,15 @@ def test_a_request_that_the_wire_refuses_or_that_rewrites_is_noticed() -> None:
     only(changed(was, requests=[first, last._replace(extends=False)]), "does not extend")
 
 
+def test_only_an_owner_that_was_replaced_may_send_a_request_again_out_of_turn() -> None:
+    was = evidence(OK)
+    first, last = was.requests
+    again = [first, last, first._replace(extends=False, late=True)]
+    assert changed(was, requests=again, replaced=True) == []
+    only(changed(was, requests=again), "does not extend")
+    only(changed(was, requests=[first, last._replace(extends=False)], replaced=True), "does not extend")
+
+
 def test_a_turn_that_is_not_done_is_noticed() -> None:
     was = evidence(OK)
     only(changed(was, exports=[was.events[:-1]]), "the turn ended so")

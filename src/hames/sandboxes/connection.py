@@ -236,7 +236,7 @@ class Connection:
     def _end_sandboxes(self) -> None:
         """End what the supervisor has left, unless it is a later owner's."""
         if read_epoch(self.directory) <= self._epoch:
-            end_unowned(os.path.basename(self.directory))
+            end_unowned(self.directory)
 
 
 def _pidfd(pid: int) -> int:

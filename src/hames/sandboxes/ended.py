@@ -6,7 +6,7 @@ from hames.core.errors import LauncherError
 from hames.core.events import CommandFact
 from hames.core.ids import JobId
 from hames.core.ports import CommandEnd, OutputSlice
-from hames.sandboxes.runtime import END, JOB, KEPT, OUTPUT, EndFile, remove
+from hames.sandboxes.runtime import END, JOB, KEPT, OUTPUT, EndFile, mark_of, remove
 from hames.sandboxes.wire import Frame
 
 
@@ -139,7 +139,7 @@ def find_ended(directory: str, job: JobId) -> EndedCommand | None:
 
 def lost(directory: str, job: JobId, why: str) -> EndedCommand:
     """A command of which nobody knows how it ended."""
-    alive = still_alive(f"{JOB}={os.path.basename(directory)}/{job}")
+    alive = still_alive(f"{JOB}={mark_of(directory)}/{job}")
     numbers = ", ".join(map(str, alive))
     state = f"of its processes these are alive: {numbers}" if alive else "none of its processes is alive"
     spool = os.path.join(directory, f"{job}{OUTPUT}")

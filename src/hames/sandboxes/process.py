@@ -10,7 +10,7 @@ from hames.core.errors import Fenced, LauncherError
 from hames.core.ids import JobId
 from hames.core.ports import Claim
 from hames.sandboxes.connection import FENCED, Connection, Line, reach
-from hames.sandboxes.runtime import END, LOG, OUTPUT, SANDBOX, clear, forget, read_epoch, write_epoch
+from hames.sandboxes.runtime import END, LOG, OUTPUT, SANDBOX, clear, forget, mark_of, read_epoch, write_epoch
 from hames.sandboxes.unowned import end_unowned
 from hames.sandboxes.wire import Items
 
@@ -62,7 +62,7 @@ class SupervisorProcess:
         if found is not None:
             await self._greet(Connection(self.directory, found, claim.epoch))
         else:
-            end_unowned(claim.session)
+            end_unowned(self.directory)
 
     async def _greet(self, connection: Connection) -> None:
         """Have the supervisor work for us, unless it is just leaving, or lives in another network than
@@ -160,7 +160,7 @@ class SupervisorProcess:
             pid = os.posix_spawn(
                 argv[0],
                 argv,
-                {SANDBOX: os.path.basename(self.directory)},
+                {SANDBOX: mark_of(self.directory)},
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, there.fileno(), 0),
                     (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),

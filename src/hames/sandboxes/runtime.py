@@ -15,13 +15,19 @@ SCRATCH = (("/tmp", "tmp"), ("/var/tmp", "var-tmp"))  # noqa: S108 - names of mo
 """What a session's commands share of temporary files: where they see it, and its name here."""
 
 JOB, SANDBOX = "HAMES_JOB", "HAMES_SANDBOX"
-"""Variables that mark processes: a command without a sandbox by session and job, and all in a sandbox by
-the session."""
+"""Variables that mark processes: a command without a sandbox by `mark_of` and the job, all in a sandbox by
+`mark_of`."""
 
 COPY_BYTES = 64 * 1024
 """A smaller output is kept beside its end as well: one sync makes both durable."""
 
 _SUM_BYTES = 4
+
+
+def mark_of(directory: str) -> str:
+    """What processes of this session are known by: its id, and a number for the place of its directory, since
+    a state directory may have been copied."""
+    return f"{directory.rpartition('/')[2]}-{crc32(directory.encode('utf-8', 'surrogateescape')):08x}"
 
 
 def is_name(job: str) -> bool:

@@ -6,21 +6,22 @@ import select
 import signal
 import time
 
-from hames.sandboxes.runtime import SANDBOX
+from hames.sandboxes.runtime import SANDBOX, mark_of
 
 _LAST_S = 2.0
 _NONE, _UNCLEAR = -1, -2
 _EXITING, _OF_THE_KERNEL = 0x4, 0x200000
 
 
-def end_unowned(session: str) -> None:
-    """End all that is left in sandboxes of a session without a supervisor; returns when it is gone.
+def end_unowned(directory: str) -> None:
+    """End all that is left in the sandboxes of a session without a supervisor, whose runtime directory this
+    is; returns when it is gone.
 
     Bubblewrap ends with its parent, but only from some time after its start on, and what it has forked
     before may wait for it for ever. The supervisor carries the mark, too, so that a process is found that
     it had not yet made another program.
     """
-    mark = f"{SANDBOX}={session}".encode()
+    mark = f"{SANDBOX}={mark_of(directory)}".encode()
     until = time.monotonic() + _LAST_S
     while time.monotonic() < until:
         looks = [_look(pid, mark) for pid in _others()]

@@ -4,7 +4,7 @@ import select
 import time
 
 from hames.sandboxes.command import Command
-from hames.sandboxes.runtime import END, OUTPUT, WORKER, EndFile, forget, is_name, sync, write_epoch
+from hames.sandboxes.runtime import END, OUTPUT, WORKER, EndFile, forget, is_name, mark_of, sync, write_epoch
 from hames.sandboxes.wire import Frame
 
 _SYNC_S = 0.05
@@ -18,7 +18,7 @@ class Work:
     def __init__(self, directory: str, poll: select.poll, *, enclosed: bool) -> None:
         self.any_kept = False
         self._directory = directory
-        self._session = directory.rpartition("/")[2]
+        self._mark = mark_of(directory)
         self._poll = poll
         self._enclosed = enclosed
         self._commands: dict[str, Command] = {}
@@ -62,7 +62,7 @@ class Work:
             return
         spool = f"{self._directory}/{job}{OUTPUT if keep else WORKER}"
         try:
-            command = Command(f"{self._session}/{job}", spool, frame, self._known)
+            command = Command(f"{self._mark}/{job}", spool, frame, self._known)
         except OSError as error:
             self.refuse(job, f"{error.strerror}: {error.filename}")
             return
