@@ -1,8 +1,11 @@
 """Opening the SQLite file, and what its errors are told as."""
 
+import fcntl
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +14,10 @@ import pytest
 
 from hames.core.errors import DamagedLog, NewerLog, StoreError
 from hames.core.events import TurnStarted
-from hames.core.ids import SessionId
+from hames.core.ids import SessionId, blob_id
+from hames.stores.blob_files import BlobFiles
 from hames.stores.database import SCHEMA, open_database
+from hames.stores.presence import be_present
 from hames.stores.sqlite import open_sqlite
 from hames.testing.clock import VirtualClock
 
@@ -171,3 +176,28 @@ def _went_on(done: subprocess.CompletedProcess[str], directory: str) -> None:
         assert directory in words
         assert "no space is left" in words
         assert "Nothing that was acknowledged is lost" in words
+
+
+def _bring(state: str) -> None:
+    BlobFiles(f"{state}/blobs", 0.0).put(blob_id(b"x"), b"x")
+
+
+LOCKED: list[tuple[str, Callable[[str], object], str]] = [
+    ("", lambda state: open_database(state, 0.0), "another process is making .*log.db"),
+    ("log.lock", lambda state: be_present(state, 0.0), "is being repaired"),
+    ("blobs", _bring, "another process is sweeping"),
+]
+
+
+@pytest.mark.parametrize(("place", "act", "words"), LOCKED)
+def test_a_process_that_was_stopped_with_a_lock_is_not_waited_for_for_ever(
+    place: str, act: Callable[[str], object], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "blobs").mkdir()
+    (tmp_path / "log.lock").touch()
+    file = os.open(tmp_path / place, os.O_RDONLY)
+    fcntl.flock(file, fcntl.LOCK_EX)
+    with pytest.raises(StoreError, match=words):
+        act(str(tmp_path))
+    os.close(file)
+    act(str(tmp_path))

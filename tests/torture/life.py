@@ -184,10 +184,11 @@ class Run:
 
     async def _export(self) -> None:
         """Read the log, as the harness exports it."""
+        is_there = bool(self.lives[-1].lines or self.events or self.model.requests)
         ran = await self.command(self.target.export())
         if ran.returncode == 0:
             self.exports.append(read_events(ran.stdout))
-        elif self.lives[-1].lines or self.events or self.model.requests:
+        elif is_there:
             self.exports.append([])
             self.faults.append(f"the export failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
 

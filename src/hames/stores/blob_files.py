@@ -4,13 +4,13 @@ import errno
 import fcntl
 import os
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 
 from hames.core.errors import DamagedLog
 from hames.core.ids import BlobId
-from hames.stores.database import make_directory, sync, sync_directory
+from hames.stores.database import BUSY_S, lock_within, make_directory, sync, sync_directory
 
 _CHUNK = 1024 * 1024
 
@@ -18,12 +18,13 @@ _CHUNK = 1024 * 1024
 class BlobFiles:
     """A file is there whole or not at all, and durable before `put` or `take` return.
 
-    These block: call them in a thread. They raise `OSError`, and `DamagedLog` for a blob that
-    is not there.
+    These block: call them in a thread. They raise `OSError`, `DamagedLog` for a blob that is not there, and
+    `StoreError` when a sweep does not end within `busy_s`.
     """
 
-    def __init__(self, directory: str) -> None:
+    def __init__(self, directory: str, busy_s: float = BUSY_S) -> None:
         self._directory = directory
+        self._busy_s = busy_s
         self._names = count()
 
     def put(self, blob: BlobId, data: bytes) -> None:
@@ -64,7 +65,8 @@ class BlobFiles:
     @contextmanager
     def sweeping(self) -> Generator[None]:
         """Nobody brings a file meanwhile. Raises `BlockingIOError` when somebody is bringing one."""
-        with self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB):
+        with self._locked() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
 
     def all(self) -> Iterator[tuple[str, os.stat_result]]:
@@ -87,17 +89,21 @@ class BlobFiles:
         except FileNotFoundError as error:
             raise _missing(blob) from error
 
-    def _shared(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def _shared(self) -> Generator[None]:
         # A file that is there already, or not named yet, is not swept between this and its first name.
-        return self._lock(fcntl.LOCK_SH)
+        with self._locked() as file:
+            why = f"another process is sweeping {self._directory}, and does not come to an end"
+            lock_within(file, fcntl.LOCK_SH, self._busy_s, why)
+            yield
 
     @contextmanager
-    def _lock(self, kind: int) -> Generator[None]:
+    def _locked(self) -> Generator[int]:
+        """What the lock is held on, for as long as it is."""
         make_directory(self._directory)
         file = os.open(self._directory, os.O_RDONLY)
         try:
-            fcntl.flock(file, kind)
-            yield
+            yield file
         finally:
             os.close(file)
 

@@ -5,6 +5,7 @@ import fcntl
 import os
 import sqlite3
 import sys
+import time
 from collections.abc import Callable
 
 from hames.core.errors import DamagedLog, NewerLog, StoreError, StoreFull
@@ -19,6 +20,7 @@ SALVAGED = "log.db.salvaged"
 BUSY_S = 10.0
 """How long a commit waits for another process that is writing."""
 
+_LOOK_S = 0.01
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -36,7 +38,7 @@ def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
         if os.path.exists(os.path.join(directory, SALVAGED)):
             raise DamagedLog(f"a repair of {path} was interrupted: run `hames sessions repair`")
         if not os.path.exists(path):
-            _create(directory, path)
+            _create(directory, path, busy_s)
         connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None)
     except OSError as error:
         raise file_error(error, directory) from error
@@ -53,12 +55,29 @@ def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     return connection
 
 
-def _create(directory: str, path: str) -> None:
+def lock_within(file: int, kind: int, busy_s: float, why: str) -> None:
+    """Lock a file as `flock` does, but wait for `busy_s` at most: who holds it may have been stopped.
+    Raises `StoreError` with `why` then."""
+    until = time.monotonic() + busy_s
+    while True:
+        try:
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() >= until:
+                raise StoreError(why) from error
+            time.sleep(_LOOK_S)
+        else:
+            return
+
+
+def _create(directory: str, path: str, busy_s: float) -> None:
     # Made under another name, synced, then renamed: nobody ever sees half a schema. The lock on the
     # directory guards that only one process does so.
     lock = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_within(
+            lock, fcntl.LOCK_EX, busy_s, f"another process is making {path}, and does not come to an end"
+        )
         if os.path.exists(path):
             return
         fresh = path + ".new"

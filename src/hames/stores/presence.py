@@ -4,18 +4,24 @@ import fcntl
 import os
 
 from hames.core.errors import StoreError
-from hames.stores.database import make_directory
+from hames.stores.database import lock_within, make_directory
 
 _NAME = "log.lock"
+_REPLACED_S = 60.0
 
 
-def be_present(directory: str) -> int:
+def be_present(directory: str, busy_s: float = _REPLACED_S) -> int:
     """A descriptor that says, while it is open, that this process uses the store in `directory`.
 
-    Waits for whoever is replacing the file. Raises `OSError`.
+    Waits for whoever is replacing the file, for `busy_s` at most. Raises `StoreError` and `OSError`.
     """
     file = _open(directory)
-    fcntl.flock(file, fcntl.LOCK_SH)
+    try:
+        why = f"the log in {directory} is being repaired; `fuser {directory}/{_NAME}` finds by whom"
+        lock_within(file, fcntl.LOCK_SH, busy_s, why)
+    except BaseException:
+        os.close(file)
+        raise
     return file
 
 
