@@ -63,3 +63,17 @@ WAIT_JOBS_S = 600.0
 
 LOG_FORMAT = 1
 """The log format that this version writes, and the newest that it reads."""
+
+SNAPSHOT_FILES = 50_000
+"""Files of a workspace that a snapshot covers. What is beyond is named, and left alone."""
+
+SNAPSHOT_BYTES = 2 * 1024**3
+
+SNAPSHOT_CHUNK_BYTES = 4 * 1024 * 1024
+"""A larger file is kept in pieces of this size: no more of it is held at once."""
+
+PACK_MEMORY_BYTES = 1024 * 1024
+"""New contents of one snapshot that are held in memory; after it they go to a file."""
+
+PACK_BYTES = 64 * 1024 * 1024
+"""After this another pack is begun."""

@@ -1,0 +1,1 @@
+"""The workspace as it was, and how it is brought back."""

@@ -1,0 +1,134 @@
+"""Takes a snapshot: looks, reads what is new, and makes what is to be stored of it."""
+
+from typing import NamedTuple
+
+import msgspec
+
+from hames.core.ids import BlobId
+from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES
+from hames.core.ports import Clock
+from hames.snapshots.budget import Budget, Listed, fit
+from hames.snapshots.compare import Change, Gaps, differences
+from hames.snapshots.contents import Contents, Kept, needed
+from hames.snapshots.entries import NotCovered, Tree
+from hames.snapshots.filling import Filler, Progress
+from hames.snapshots.keeping import Keeper
+from hames.snapshots.manifest import Draft, delta, whole
+from hames.snapshots.packs import Pack, PackWriter
+from hames.snapshots.scan import scan
+
+
+class Workspace(msgspec.Struct, frozen=True):
+    """What is captured: all below `root` (absolute, resolved) but what is at the absolute paths `leave_out`.
+    Large packs are written to the directory `scratch`."""
+
+    root: str
+    scratch: str
+    leave_out: tuple[str, ...] = ()
+    budget: Budget = Budget(SNAPSHOT_FILES, SNAPSHOT_BYTES)
+
+    def set_aside(self) -> frozenset[str]:
+        """What is left out, relative to the root."""
+        below = self.root.rstrip("/") + "/"
+        return frozenset(path[len(below) :] for path in self.leave_out if path.startswith(below))
+
+
+class Sources(NamedTuple):
+    """What a capture asks others: `kept` for contents that other sessions have, `listed` (only when the
+    budget does not hold all) for what git does not ignore; `progress` is told how far it is."""
+
+    kept: Kept | None = None
+    listed: Listed | None = None
+    progress: Progress | None = None
+
+
+NO_SOURCES = Sources()
+
+
+class Captured(msgspec.Struct, frozen=True):
+    """A snapshot. It is none before one event that names `tree.blob` and `packs` is durable: `blobs` go into
+    that transaction, `pack_files` (their address by path) into the store of blobs before it, and
+    `Contents.learn` is told of `made` after it. Without a change, `tree.blob` is that of the snapshot before.
+    """
+
+    tree: Tree
+    blobs: tuple[bytes, ...]
+    pack_files: dict[str, BlobId]
+    packs: tuple[BlobId, ...]
+    changes: tuple[Change, ...]
+    made: tuple[Pack, ...]
+
+    @property
+    def not_covered(self) -> tuple[NotCovered, ...]:
+        """What the snapshot leaves alone."""
+        return self.tree.not_covered
+
+
+class Capturer:
+    """Takes the snapshots of one session. `contents` are those of all packs that its log has named."""
+
+    def __init__(self, workspace: Workspace, contents: Contents, clock: Clock) -> None:
+        self._workspace = workspace
+        self._contents = contents
+        self._clock = clock
+
+    def capture(self, before: Tree | None, sources: Sources = NO_SOURCES, *, first: bool = False) -> Captured:
+        """The workspace as it is, compared with `before`, which must be on the log.
+
+        `first`: this session's log has none yet, and `before` is of another session, whose packs `contents`
+        has. Then all that is needed is named, and the manifest builds on no other.
+        Raises `OSError`; then nothing is left in `scratch`.
+        """
+        keeper = Keeper(self._contents, PackWriter(self._workspace.scratch), sources.kept)
+        try:
+            draft = self._draft(before, keeper, sources)
+            made = keeper.finish()
+        except BaseException:
+            keeper.discard()
+            raise
+        return self._captured(before, draft, (made, list(keeper.borrowed)), first=first)
+
+    def _draft(self, before: Tree | None, keeper: Keeper, sources: Sources) -> Draft:
+        workspace, budget = self._workspace, self._workspace.budget
+        taken_ns = int(self._clock.now() * 1e9)
+        found = scan(workspace.root, before, workspace.set_aside(), budget.files * 10)
+        missed = found.missed
+        if not budget.holds(found.files, found.bytes):
+            fitted = fit(found.nodes, budget, sources.listed)
+            missed = [*missed, *fitted.left_out]
+            found = found._replace(nodes=fitted.nodes, files=fitted.files, bytes=fitted.bytes)
+        filled = Filler(before, found, taken_ns, keeper.keep).fill(workspace.root, sources.progress)
+        gaps = tuple(sorted((*missed, *filled.unreadable), key=_path))
+        return Draft(found.top, filled.nodes, taken_ns, filled.unsure, gaps, filled.files, filled.bytes)
+
+    def _captured(
+        self, before: Tree | None, draft: Draft, packs_of: tuple[list[Pack], list[BlobId]], *, first: bool
+    ) -> Captured:
+        made, borrowed = packs_of
+        payload = b""
+        changed: list[Change] = []
+        if before is None:
+            tree, payload = whole(draft)
+        else:
+            tree = msgspec.structs.replace(before, **draft._asdict())
+            changed = list(differences(before, tree))
+            if changed or tree.not_covered != before.not_covered or (first and before.links):
+                entries = {change.path: change.after for change in changed if change.path}
+                tree, payload = whole(draft) if first else delta(draft, before, entries)
+        packs = [*borrowed, *(pack.blob for pack in made)]
+        if first or before is None:
+            files = (entry.content for _, entry in tree.entries() if entry.kind == "file")
+            packs = [*dict.fromkeys((*self._contents.packs_of(needed(files)), *packs))]
+        gaps = Gaps(tree)
+        return Captured(
+            tree,
+            tuple(data for data in (payload, *(pack.payload for pack in made)) if data),
+            {pack.path: pack.blob for pack in made if pack.payload is None},
+            tuple(packs),
+            tuple(sorted(change for change in changed if not gaps.hold(change.path))),
+            tuple(made),
+        )
+
+
+def _path(gap: NotCovered) -> str:
+    return gap.path

@@ -1,0 +1,94 @@
+"""What differs between two trees."""
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from hames.snapshots.entries import Entry, Node, Tree, ancestors, join
+
+_NOTHING: Node = {}
+
+
+class Gaps:
+    """The paths that some trees do not cover, and all below them."""
+
+    def __init__(self, *trees: Tree) -> None:
+        self._paths = {gap.path for tree in trees for gap in tree.not_covered}
+
+    def hold(self, path: str) -> bool:
+        """Whether the path is not covered."""
+        paths = self._paths
+        return bool(paths) and (path in paths or any(above in paths for above in ancestors(path)))
+
+
+ChangeKind = Literal["added", "removed", "kind", "content", "mode", "time"]
+"""What is different, the weightiest first. `time`: nothing else, or only what cannot be restored."""
+
+
+class Change(NamedTuple):
+    """A path that differs: as it was, and as it became. None: there is nothing."""
+
+    path: str
+    before: Entry | None
+    after: Entry | None
+
+    @property
+    def kind(self) -> ChangeKind:
+        """What is different about it."""
+        before, after = self.before, self.after
+        if before is None or after is None:
+            return "added" if before is None else "removed"
+        if before.kind != after.kind:
+            return "kind"
+        if before.is_like(after):
+            return "time"
+        return "mode" if before.is_like(_with_mode_of(before, after)) else "content"
+
+
+def _with_mode_of(one: Entry, other: Entry) -> Entry:
+    return Entry(other.stat._replace(mode=one.stat.mode), other.content)
+
+
+def diff(before: Tree, after: Tree) -> tuple[Change, ...]:
+    """What a person would call changed, in the order of paths: without times and inodes."""
+    gaps = Gaps(before, after)
+    found = (change for change in differences(before, after) if change.kind != "time")
+    return tuple(sorted(change for change in found if not gaps.hold(change.path)))
+
+
+def differences(before: Tree, after: Tree) -> Iterator[Change]:
+    """Everything that differs, inodes and times too; quick where the trees share nodes. The root comes first,
+    the rest in no order."""
+    if before.top != after.top:
+        yield Change("", before.top, after.top)
+    old, new = before.nodes, after.nodes
+    for above, node in new.items():
+        was = old.get(above, _NOTHING)
+        if was is not node:
+            yield from _of_node(above, was, node)
+    for above in old.keys() - new.keys():
+        for name, entry in old[above].items():
+            yield Change(join(above, name), entry, None)
+
+
+def _of_node(above: str, was: Node, node: Node) -> Iterator[Change]:
+    for name, entry in node.items():
+        before = was.get(name)
+        if before is not entry and before != entry:
+            yield Change(join(above, name), before, entry)
+    for name in was.keys() - node.keys():
+        yield Change(join(above, name), was[name], None)
+
+
+def joined(tree: Tree) -> dict[str, str]:
+    """Of each file that has several names in the tree: the first of its names."""
+    first: dict[int, tuple[str, Entry]] = {}
+    groups: dict[int, list[str]] = {}
+    for path, entry in tree.entries():
+        if entry.kind != "file":
+            continue
+        inode = entry.stat.inode
+        other = first.setdefault(inode, (path, entry))
+        # The number alone can have been given to another file between two looks.
+        if other[0] != path and other[1] == entry:
+            groups.setdefault(inode, [other[0]]).append(path)
+    return {path: min(names) for names in groups.values() for path in names}

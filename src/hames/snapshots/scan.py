@@ -1,0 +1,236 @@
+"""One look at the whole tree: what is as it was, what is new, what is not covered. Reads no content."""
+
+import fcntl
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hames.snapshots.beneath import OPEN_DIRECTORY
+from hames.snapshots.entries import (
+    DIRECTORY,
+    FILE,
+    FIRST_FILE_MODE,
+    FORMAT_MASK,
+    LINK,
+    Entry,
+    Node,
+    NotCovered,
+    Stat,
+    Tree,
+    Why,
+    is_temporary,
+    join,
+    read_stat,
+    split,
+    weigh,
+)
+
+DEEPEST = 256
+"""Directories below directories, at most: each open one takes a descriptor."""
+
+_NOTHING: Node = {}
+_STAYS: frozenset[Why] = frozenset(("ignored", "large", "many"))
+
+
+class Scan(NamedTuple):
+    """What a scan found. Entries of `fresh` files and links have no content yet; their nodes are new."""
+
+    top: Entry
+    nodes: dict[str, Node]
+    fresh: list[tuple[str, str]]
+    missed: list[NotCovered]
+    files: int
+    bytes: int
+    changed: bool
+
+
+def scan(root: str, before: Tree | None, set_aside: frozenset[str] = frozenset(), most: int = 10**9) -> Scan:
+    """Look at all below `root`, comparing with `before`; nodes without a difference are those of `before`.
+
+    `set_aside` are relative paths that are passed over, and so is what `before` left out for the budget.
+    After `most` files, directories are not entered any more. Raises `OSError` when `root` cannot be seen.
+    """
+    return _Scanner(before, set_aside, most).run(root)
+
+
+class _Scanner:
+    def __init__(self, before: Tree | None, set_aside: frozenset[str], most: int) -> None:
+        self._before: Mapping[str, Node] = {} if before is None else before.nodes
+        self._set_aside = set_aside
+        self._missed_before = () if before is None else before.not_covered
+        self._left_out = {missed.path: missed for missed in self._missed_before if missed.why in _STAYS}
+        self._most = most
+        self._device = 0
+        self._nodes: dict[str, Node] = {}
+        self._fresh: list[tuple[str, str]] = []
+        self._missed: list[NotCovered] = []
+        self._files = 0 if before is None else before.files
+        self._bytes = 0 if before is None else before.bytes
+        self._top = None if before is None else before.top
+        self._changed = before is None
+
+    def run(self, root: str) -> Scan:
+        try:
+            top = os.open(root, OPEN_DIRECTORY)
+        except PermissionError:
+            found = os.stat(root, follow_symlinks=False)
+            self._carry("")
+        else:
+            try:
+                found = os.fstat(top)
+                self._device = found.st_dev
+                self._directory(top, "", 0)
+            finally:
+                os.close(top)
+        entry = Entry(Stat._make(read_stat(found)), b"")
+        if self._top is not None and self._top == entry:
+            entry = self._top
+        else:
+            self._changed = True
+        if self._changed:
+            for path in self._before.keys() - self._nodes.keys():
+                self._count(self._before[path], -1)
+        return Scan(entry, self._nodes, self._fresh, self._missed, self._files, self._bytes, self._changed)
+
+    def _directory(self, descriptor: int, path: str, depth: int) -> None:
+        """All below one directory. The loop is what a scan costs: it makes nothing that outlives it for
+        an entry that has not changed."""
+        before = self._before.get(path, _NOTHING)
+        known_as = before.get
+        after: dict[str, Entry] = {}
+        below: list[str] = []
+        same = True
+        take = read_stat
+        with os.scandir(descriptor) as found:
+            for each in found:
+                name = each.name
+                known = known_as(name)
+                try:
+                    seen = take(each.stat(follow_symlinks=False))
+                except OSError as error:
+                    same = self._unseen(error, path, name, known, after) and same
+                    continue
+                if known is not None and known[0] == seen:
+                    after[name] = known
+                elif self._is_covered(descriptor, path, each):
+                    same = False
+                    after[name] = Entry(Stat._make(seen), b"")
+                    if seen[0] >= FIRST_FILE_MODE:
+                        self._fresh.append((path, name))
+                else:
+                    continue
+                if seen[0] < FIRST_FILE_MODE:
+                    below.append(name)
+        if same and len(after) == len(before):
+            self._nodes[path] = before
+            if path not in self._before:
+                self._changed = True
+        else:
+            self._nodes[path] = after
+            self._changed = True
+            self._count(before, -1)
+            self._count(after, 1)
+        for name in below:
+            self._enter(descriptor, path, name, depth)
+
+    def _enter(self, above: int, path: str, name: str, depth: int) -> None:
+        inside = join(path, name)
+        if depth >= DEEPEST or self._files > self._most:
+            self._pass_over(path, name, "deep" if depth >= DEEPEST else "many")
+            return
+        try:
+            descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=above)
+        except PermissionError:
+            if not self._carry(inside):
+                self._pass_over(path, name, "unreadable")
+            return
+        except OSError:
+            # It has gone, or become something else, since it was listed: the next scan sees what.
+            self._drop(path, name)
+            return
+        try:
+            self._directory(descriptor, inside, depth + 1)
+        finally:
+            os.close(descriptor)
+
+    def _is_covered(self, descriptor: int, path: str, each: "os.DirEntry[str]") -> bool:
+        """Whether what was not here before, or has changed, is to be an entry."""
+        name = each.name
+        inside = join(path, name)
+        found = each.stat(follow_symlinks=False)
+        if inside in self._set_aside:
+            self._missed.append(NotCovered(inside, "set_aside"))
+        elif inside in self._left_out:
+            self._missed.append(self._left_out[inside])
+        elif is_temporary(name) and found.st_mode >= FIRST_FILE_MODE:
+            _remove_leftover(descriptor, name, found)
+        elif found.st_mode & FORMAT_MASK not in (FILE, DIRECTORY, LINK):
+            self._missed.append(NotCovered(inside, "special"))
+        elif found.st_dev != self._device:
+            self._missed.append(NotCovered(inside, "mount"))
+        else:
+            return True
+        return False
+
+    def _unseen(
+        self, error: OSError, path: str, name: str, known: Entry | None, after: dict[str, Entry]
+    ) -> bool:
+        """A name that cannot be looked at. Whether all is as it was, as far as can be known."""
+        if not isinstance(error, PermissionError):
+            return known is None
+        if known is None:
+            self._missed.append(NotCovered(join(path, name), "unreadable"))
+            return True
+        # Its directory was closed by its mode: what is inside cannot have changed without it being open.
+        after[name] = known
+        if known.kind == "directory":
+            self._carry(join(path, name))
+        return True
+
+    def _carry(self, path: str) -> bool:
+        """Take over what was known of all below a directory that is closed now."""
+        node = self._before.get(path)
+        if node is None:
+            return False
+        self._nodes[path] = node
+        self._missed += [missed for missed in self._missed_before if split(missed.path)[0] == path]
+        for name, entry in node.items():
+            if entry.kind == "directory":
+                self._carry(join(path, name))
+        return True
+
+    def _pass_over(self, path: str, name: str, why: Why) -> None:
+        self._drop(path, name)
+        self._missed.append(NotCovered(join(path, name), why))
+
+    def _drop(self, path: str, name: str) -> None:
+        self._nodes[path] = {key: entry for key, entry in self._nodes[path].items() if key != name}
+        self._changed = True
+
+    def _count(self, node: Node, sign: int) -> None:
+        files, size = weigh(node)
+        self._files += sign * files
+        self._bytes += sign * size
+
+
+def _remove_leftover(above: int, name: str, found: os.stat_result) -> None:
+    """Remove what a restore left half-written, unless one is at work on it."""
+    try:
+        if found.st_mode & FORMAT_MASK == FILE:
+            held = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _unlink_unseen(above, name)
+            finally:
+                os.close(held)
+        else:
+            _unlink_unseen(above, name)
+    except OSError:
+        # Not ours to remove, or already gone: it is no entry in any case.
+        return
+
+
+def _unlink_unseen(above: int, name: str) -> None:
+    times = os.fstat(above)
+    os.unlink(name, dir_fd=above)
+    os.utime(above, ns=(times.st_atime_ns, times.st_mtime_ns))
