@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hames.snapshots.beneath import Beneath
-from hames.snapshots.entries import Entry, Node, NotCovered, Tree, join, split
+from hames.snapshots.entries import FIRST_FILE_MODE, Entry, Node, NotCovered, Tree, join, split
 from hames.snapshots.reading import Keep, read_entry
 from hames.snapshots.scan import Scan
 
@@ -49,7 +49,7 @@ class Filler:
         if self._before is not None:
             wanted.update(map(split, self._before.unsure))
         nodes = self._nodes
-        listed = sorted((above, name) for above, name in wanted if name in nodes.get(above, ()))
+        listed = sorted(key for key in wanted if _is_to_be_read(nodes.get(key[0]), key[1]))
         if listed:
             with Beneath(root) as beneath:
                 for number, (above, name) in enumerate(listed):
@@ -105,6 +105,11 @@ class Filler:
         else:
             node[name] = entry
             self._bytes += entry.stat.size - listed.stat.size
+
+
+def _is_to_be_read(node: Node | None, name: str) -> bool:
+    entry = None if node is None else node.get(name)
+    return entry is not None and entry.stat.mode >= FIRST_FILE_MODE
 
 
 def _only_closed(known: Entry, listed: Entry) -> bool:

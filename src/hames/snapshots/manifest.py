@@ -106,7 +106,10 @@ def load(read: ReadWhole, blob: BlobId) -> Tree:
     for name, _, record in reversed(chain):
         _fold(nodes, name, record)
         if record.not_covered is not None:
-            not_covered = tuple(NotCovered(os.fsdecode(path), *rest) for path, *rest in record.not_covered)
+            not_covered = tuple(
+                NotCovered(os.fsdecode(path), why, files, size)
+                for path, why, files, size in record.not_covered
+            )
     last = chain[0][2]
     unsure = frozenset(_names(last.unsure))
     top = _rows(blob, last.top)[""]

@@ -26,12 +26,14 @@ class Conflict(msgspec.Struct, frozen=True):
 
 class Step(msgspec.Struct, frozen=True):
     """One path that is made `to` (None: removed). `now` is what is in its place. `source` names another path
-    of which it is to be a further name."""
+    of which it is to be a further name. `shared`: what is in its place has further names, so that its change
+    time moves when one of them is restored."""
 
     path: str
     now: Entry | None
     to: Entry | None
     source: str = ""
+    shared: bool = False
 
 
 class Closing(msgspec.Struct, frozen=True):
@@ -48,8 +50,8 @@ class Closing(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True):
     """What a restore does, in this order. It can be done again, after it was cut short anywhere.
 
-    `removals` have the deepest first, `makings` the shallowest, then further names; `adjustments` change modes
-    and times only; `closings` are last, the deepest first.
+    `removals` have the deepest first, `makings` the shallowest, then further names; `adjustments` change
+    modes and times only; `closings` are last, the deepest first.
     """
 
     removals: tuple[Step, ...]
@@ -91,6 +93,7 @@ class _Planner:
             self._path(change)
         self._links(changes)
         self._keep_full_directories()
+        self._mark_shared()
         return Plan(
             tuple(self._removals[path] for path in sorted(self._removals, key=_depth, reverse=True)),
             tuple(sorted(self._makings.values(), key=lambda step: (bool(step.source), step.path))),
@@ -159,7 +162,8 @@ class _Planner:
                 continue
             if any(not were_with.get(was_groups.get(name, ""), set()) <= names for name in names):
                 # The file has names that it is not to have: these get another one.
-                self._part(min(names))
+                for name in names:
+                    self._part(name)
             self._join(sorted(names))
 
     def _part(self, path: str) -> None:
@@ -173,9 +177,8 @@ class _Planner:
 
     def _join(self, names: list[str]) -> None:
         able = [name for name in names if name not in self._conflicts and self._is_restored(name)]
-        made = [name for name in able if name in self._makings and name == names[0]]
         standing = [name for name in able if name not in self._makings and name not in self._adjustments]
-        for source in (made or standing or able)[:1]:
+        for source in (standing or able)[:1]:
             for name in able:
                 if name != source and not self._is_one_file(source, name):
                     self._adjustments.pop(name, None)
@@ -195,6 +198,12 @@ class _Planner:
             return True
         now, to = self._now.get(path), self._to.get(path)
         return now is not None and to is not None and now.is_like(to) and _mtime(now) == _mtime(to)
+
+    def _mark_shared(self) -> None:
+        shared = joined(self._now)
+        for steps in (self._removals, self._makings, self._adjustments):
+            for path in steps.keys() & shared.keys():
+                steps[path] = msgspec.structs.replace(steps[path], shared=True)
 
     # Directories
 
@@ -219,7 +228,9 @@ class _Planner:
         wanted = {change.path for change in changes if change.after and change.after.kind == "directory"}
         for step in (*self._removals.values(), *self._makings.values(), *self._adjustments.values()):
             wanted.update(ancestors(step.path))
-        for path in sorted(wanted - self._removals.keys() | self._makings.keys() & wanted, key=_depth, reverse=True):
+        for path in sorted(
+            wanted - self._removals.keys() | self._makings.keys() & wanted, key=_depth, reverse=True
+        ):
             closing = self._closing(path)
             if closing is not None:
                 yield closing
@@ -260,5 +271,3 @@ def _mtime(entry: Entry) -> int:
 
 def _depth(path: str) -> tuple[int, str]:
     return (path.count("/") + bool(path), path)
-
-

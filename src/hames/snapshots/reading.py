@@ -124,9 +124,9 @@ def _address(data: bytes, keep: Keep) -> bytes:
     return address
 
 
-def is_zeros(data: bytes | memoryview) -> bool:
+def is_zeros(data: bytes) -> bool:
     """Whether there is nothing but zeros in some bytes."""
-    if not len(data) or data[0] or data[-1]:
+    if not data or data[0] or data[-1]:
         return False
     step = len(_ZEROS)
     return all(

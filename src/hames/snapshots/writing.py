@@ -151,17 +151,17 @@ def _is_left(above: int, name: str) -> bool:
 
 def _write_around_holes(held: int, data: bytes, start: int) -> None:
     """Write all but the long runs of zeros."""
-    view = memoryview(data)
-    if len(view) < _HOLE_BYTES:
-        _write(held, view, start)
+    if len(data) < _HOLE_BYTES:
+        _write(held, data, start)
         return
-    for at in range(0, len(view), _HOLE_BYTES):
-        part = view[at : at + _HOLE_BYTES]
+    for at in range(0, len(data), _HOLE_BYTES):
+        part = data[at : at + _HOLE_BYTES]
         if not is_zeros(part):
             _write(held, part, start + at)
 
 
-def _write(held: int, view: memoryview, start: int) -> None:
+def _write(held: int, data: bytes, start: int) -> None:
+    view = memoryview(data)
     while view:
         done = os.pwrite(held, view, start)
         view = view[done:]
