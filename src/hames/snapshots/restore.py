@@ -167,7 +167,7 @@ class _Restorer:
         match entry.kind:
             case "directory":
                 self._watch("mkdir", step.path)
-                os.mkdir(name, 0o700, dir_fd=place)
+                os.mkdir(name, entry.permissions | 0o700, dir_fd=place)
             case "link":
                 self._writer.link(place, name, entry, self._number)
             case "file":
@@ -244,7 +244,7 @@ class _Restorer:
         mode = found.st_mode & ~FORMAT_MASK
         # Another mode than these is somebody's who has changed it since.
         ours = (closing.was_mode, closing.was_mode | 0o700, closing.mode | 0o700)
-        if mode != closing.mode and mode in ours:
+        if mode != closing.mode and (closing.inode is None or mode in ours):
             self._watch("mode", closing.path)
             if name:
                 set_mode(place, name, closing.mode)
