@@ -43,7 +43,7 @@ def text(chance: random.Random) -> bytes:
 
 
 def make_tree(root: str, files: int, chance: random.Random) -> list[str]:
-    paths = []
+    paths: list[str] = []
     for number in range(files):
         at = number // PER_DIRECTORY
         above = f"{root}/{at // 50}/{at % 50}"
@@ -122,7 +122,10 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
     first, _ = timed(kept.take)
     time.sleep(0.05)
     kept.take()
-    floors, still, some, back, ratios, some_ratios, back_ratios = [[] for _ in range(7)]
+    floors: list[float] = []
+    still: list[float] = []
+    some: list[float] = []
+    back: list[float] = []
     for _ in range(rounds):
         floor, _ = timed(lambda: walk(root))
         unchanged, captured = timed(kept.capture)
@@ -143,30 +146,22 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         # What was changed a moment ago is read again once: that is a price of the change.
         time.sleep(0.05)
         kept.take()
-        floors.append(floor)
-        for times, ratio, took in (
-            (still, ratios, unchanged),
-            (some, some_ratios, changed),
-            (back, back_ratios, restored),
-        ):
+        for times, took in ((floors, floor), (still, unchanged), (some, changed), (back, restored)):
             times.append(took)
-            ratio.append(took / floor)
-    before = kept.take()
-    for name in os.listdir(root):
-        shutil.rmtree(f"{root}/{name}")
-    was = kept.take()
-    everything, done = timed(lambda: restore(root, plan(was, was, before), kept.contents))
-    assert len(done.done) >= files
-    assert not done.failures
+    everything = restore_all(kept, files)
     middle = statistics.median
+
+    def ratio(times: list[float]) -> float:
+        return middle(took / floor for took, floor in zip(times, floors, strict=True))
+
     found = {
         "walk_ms": middle(floors),
         "unchanged_ms": middle(still),
-        "unchanged_ratio": middle(ratios),
+        "unchanged_ratio": ratio(still),
         "five_changed_ms": middle(some),
-        "five_changed_ratio": middle(some_ratios),
+        "five_changed_ratio": ratio(some),
         "five_restored_ms": middle(back),
-        "five_restored_ratio": middle(back_ratios),
+        "five_restored_ratio": ratio(back),
         "first_ms": first,
         "first_over_first_walk": first / floor_first,
         "all_restored_ms": everything,
@@ -174,6 +169,17 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
     shutil.rmtree(root)
     shutil.rmtree(shelf)
     return {name: round(value, 3) for name, value in found.items()}
+
+
+def restore_all(kept: Kept, files: int) -> float:
+    before = kept.take()
+    for name in os.listdir(kept.root):
+        shutil.rmtree(f"{kept.root}/{name}")
+    was = kept.take()
+    took, done = timed(lambda: restore(kept.root, plan(was, was, before), kept.contents))
+    assert len(done.done) >= files
+    assert not done.failures
+    return took
 
 
 def disk(files: int, steps: int, scratch: str) -> dict[str, float]:

@@ -59,7 +59,9 @@ class Shelf:
 class Desk:
     """One session at work in a workspace. `trees` are its snapshots, `packs` what its log names."""
 
-    def __init__(self, root: Path, shelf: Path, budget: Budget = LARGE, leave_out: Iterable[str] = ()) -> None:
+    def __init__(
+        self, root: Path, shelf: Path, budget: Budget = LARGE, leave_out: Iterable[str] = ()
+    ) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
         self.shelf = Shelf(shelf)
@@ -129,9 +131,10 @@ def picture(root: Path, *, but: Callable[[str], bool] = lambda _: False) -> dict
             content = b""
             if stat.S_ISREG(at.st_mode):
                 content = _digest(full)
-                names.setdefault(at.st_ino, []).append(path)
             elif stat.S_ISLNK(at.st_mode):
                 content = os.fsencode(os.readlink(full))
+            if not stat.S_ISDIR(at.st_mode):
+                names.setdefault(at.st_ino, []).append(path)
             found[path] = (at, content)
     return {
         path: Seen(at.st_mode, content, at.st_mtime_ns, tuple(sorted(names.get(at.st_ino, ()))))

@@ -24,7 +24,8 @@ printf 'changed\n' > nested/file
 printf 'built\n' > build/out.o; printf 'noise\n' > debug.log
 printf 'untracked\n' > notes.txt; printf 'staged\n' > staged.txt; git add staged.txt
 printf 'secret\n' > private.key; chmod 600 private.key
-printf 'spaced\n' > 'odd names/a b'; printf 'line\n' > $'odd names/new\nline'; printf 'dash\n' > 'odd names/-rf'
+printf 'spaced\n' > 'odd names/a b'; printf 'line\n' > $'odd names/new\nline';
+printf 'dash\n' > 'odd names/-rf'
 printf 'raw\n' > $'odd names/\xff\xfe.bin'; printf 'star\n' > 'odd names/*'; printf 'umlaut\n' > 'odd names/ä'
 mkdir $'odd names/\xfe dir'; printf 'in\n' > $'odd names/\xfe dir/\x80'
 printf 'joined\n' > first; ln first second; ln first src/third
@@ -33,7 +34,7 @@ chmod 1777 sticky; printf 's\n' > sticky/file; chmod 4755 src/run.sh
 printf 'c\n' > closed/file; chmod 500 closed; printf 'l\n' > locked/file; chmod 000 locked/file
 : > nothing; truncate -s 10M sparse; printf 'end' >> sparse
 truncate -s 200M huge; head -c 300000 /dev/urandom >> huge
-head -c 100000 /dev/urandom | dd of=huge bs=1 seek=50000000 conv=notrunc status=none iflag=fullblock bs=64k oflag=seek_bytes
+head -c 100000 /dev/urandom | dd of=huge bs=64k seek=50000000 oflag=seek_bytes conv=notrunc status=none
 touch -d '2001-02-03 04:05:06.789' src/deep/m1.py docs; touch -d 1969-12-31 src/deep/m2.py
 """
 
@@ -55,7 +56,7 @@ SCRIPTS = {
     "gc": "git gc -q --prune=now",
     "repack": "git repack -adq; git prune-packed -q; git pack-refs --all",
     "rebase_gone_wrong": "git stash -q; git rebase -q topic >/dev/null 2>&1 || true; printf 'x' > src/app.py",
-    "rebase_with_theirs": "git reset -q --hard; git rebase -q -X theirs topic >/dev/null 2>&1 || git rebase --abort",
+    "rebase_with_theirs": "git reset -q --hard; git rebase -qX theirs topic 2>&1 || git rebase --abort",
     "merge_conflict": "git reset -q --hard; git merge -q topic >/dev/null 2>&1 || true",
     "amend": "git commit -q --amend -m 'other'; git reflog expire --expire=now --all",
     "rewrite": "git reset -q --hard; git filter-branch -f --msg-filter 'tr a-z A-Z' HEAD >/dev/null 2>&1",
@@ -64,7 +65,7 @@ SCRIPTS = {
     "submodule_moved": "git -C vendor/library checkout -q HEAD~1; printf x > vendor/library/new",
     "nested_gone": "rm -rf nested/.git; printf x > nested/file",
     "break_head": "printf garbage > .git/HEAD; rm -f .git/index; printf x > .git/refs/heads/main",
-    "damage_objects": "find .git/objects -type f | head -5 | while read f; do chmod +w $f; printf x > $f; done",
+    "damage_objects": "find .git/objects -type f | head -5 | while read f; do chmod +w $f; echo > $f; done",
     "find_delete": "find . -mindepth 1 -delete",
     "find_files": "find . -type f -not -path './.git/*' -exec rm -f {} +",
     "mv_over": "mv README.md src/app.py; mv docs/long.txt README.md; mv -f notes.txt first",
@@ -77,7 +78,7 @@ SCRIPTS = {
     "chmod_none": "chmod 000 src README.md .git; chmod u-w .",
     "chmod_bits": "chmod -s src/run.sh; chmod -t sticky; chmod 700 sticky empty empty/inner",
     "touch_all": "find . -exec touch -h {} +",
-    "links_swapped": "ln -sfn docs linked; ln -sf src/app.py link; rm outside; ln -s /etc outside; rm dangling",
+    "links_swapped": "ln -sfn docs linked; ln -sf src/app.py link; rm outside dangling; ln -s /etc outside",
     "link_for_directory": "rm -rf src; ln -s docs src; rm -rf empty; ln -s /tmp empty",
     "directory_for_link": "rm linked link; mkdir linked; printf x > linked/x; mkdir -p link/a/b",
     "file_for_directory": "rm -rf src docs; printf x > src; printf y > docs",
@@ -91,13 +92,14 @@ SCRIPTS = {
     "odd_names_gone": "rm -rf 'odd names'; mkdir 'odd names'; printf x > $'odd names/\\xff'",
     "new_odd_names": "printf x > $'\\x01\\x02'; mkdir -p $'a\\nb/\\xc3'; printf y > $'a\\nb/\\xc3/ '",
     "many_new": "mkdir -p gen/{a,b,c}/{1,2,3}; for n in {1..60}; do printf $n > gen/a/1/$n; done",
-    "python_rmtree": "python3 -c \"import shutil, os; [shutil.rmtree(d) for d in os.listdir('.') if os.path.isdir(d)"
-    ' and not os.path.islink(d)]"',
+    "python_rmtree": "python3 -c \"import shutil, os\nfor d in os.listdir('.'):\n"
+    ' if os.path.isdir(d) and not os.path.islink(d): shutil.rmtree(d)"',
     "tar_over": "tar cf t.tar docs; rm -rf docs; printf x > docs; rm docs; tar xf t.tar --touch; rm t.tar",
-    "overwrite_config": "git config user.name evil; printf 'x' > .git/hooks/pre-commit; rm -rf .git/refs .git/logs",
-    "empty_directories": "rmdir empty/inner empty; mkdir -p other/empty; rmdir sticky 2>/dev/null; rm -r sticky",
+    "overwrite_config": "git config user.name evil; echo > .git/hooks/pre-commit; rm -rf .git/refs .git/logs",
+    "empty_directories": "rmdir empty/inner empty; mkdir -p other/empty; rm -r sticky",
     "same_size_same_time": "cp -p README.md r; tr a-z b-za < r > README.md; touch -r r README.md; rm r",
     "writer_in_background": "(while :; do date +%N >> busy; date +%N > src/app.py; done) & w=$!;"
     " while [ $(stat -c %s busy 2>/dev/null || echo 0) -lt 200 ]; do :; done; kill $w; wait $w || true",
-    "pipes_and_sockets": "mkfifo pipe; python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('s')\"; rm -rf docs",
+    "pipes_and_sockets": "mkfifo pipe; rm -rf docs;"
+    " python3 -c \"import socket; socket.socket(socket.AF_UNIX).bind('s')\"",
 }

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from hames.snapshots.compare import diff
 from tests.snapshots.desk import Desk, Seen, differing, picture
 
 NAMES = ("a", "b", "-c", os.fsdecode(b"\xff d\n"))
-PATHS = [first for first in NAMES] + [f"{first}/{second}" for first in NAMES[:3] for second in NAMES]
-PATHS += [f"{path}/{last}" for path in ("a/b", "b/a") for last in ("x", "y")]
+PATHS = [
+    *NAMES,
+    *(f"{first}/{second}" for first in NAMES[:3] for second in NAMES),
+    *(f"{path}/{last}" for path in ("a/b", "b/a") for last in ("x", "y")),
+]
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -28,40 +31,49 @@ class Act(msgspec.Struct, frozen=True):
     number: int
 
     def do(self, root: Path) -> None:
-        place, other = root / self.path, root / self.other
         with suppress(OSError):
-            match self.what:
-                case "write":
-                    if place.is_symlink():
-                        place.unlink()
-                    place.write_bytes(b"%d" % self.number * self.number * 3)
-                case "append":
-                    if not place.is_symlink() and place.exists():
-                        with place.open("ab") as file:
-                            file.write(b"+")
-                case "mkdir":
-                    place.mkdir(parents=True)
-                case "link":
-                    place.symlink_to(self.other)
-                case "join":
-                    os.link(place, other, follow_symlinks=False)
-                case "remove":
-                    if place.is_dir() and not place.is_symlink():
-                        shutil.rmtree(place)
-                    else:
-                        place.unlink()
-                case "move":
-                    place.rename(other)
-                case "mode":
-                    if not place.is_symlink():
-                        place.chmod((0o600, 0o644, 0o755, 0o4711, 0o500)[self.number % 5])
-                case _:
-                    os.utime(place, ns=(0, 10**18 + self.number), follow_symlinks=False)
+            DEEDS[self.what](root / self.path, root / self.other, self.number)
 
+
+def _write(place: Path, _: Path, number: int) -> None:
+    if place.is_symlink():
+        place.unlink()
+    place.write_bytes(b"%d" % number * number * 3)
+
+
+def _append(place: Path, _: Path, number: int) -> None:
+    if not place.is_symlink() and place.exists():
+        with place.open("ab") as file:
+            file.write(b"+" * number)
+
+
+def _remove(place: Path, _other: Path, _number: int) -> None:
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    else:
+        place.unlink()
+
+
+def _mode(place: Path, _: Path, number: int) -> None:
+    if not place.is_symlink():
+        place.chmod((0o600, 0o644, 0o755, 0o4711, 0o500)[number % 5])
+
+
+DEEDS: dict[str, Callable[[Path, Path, int], object]] = {
+    "write": _write,
+    "append": _append,
+    "mkdir": lambda place, other, number: place.mkdir(parents=True),
+    "link": lambda place, other, number: place.symlink_to(other),
+    "join": lambda place, other, number: os.link(place, other, follow_symlinks=False),
+    "remove": _remove,
+    "move": lambda place, other, number: place.rename(other),
+    "mode": _mode,
+    "time": lambda place, other, number: os.utime(place, ns=(0, 10**18 + number), follow_symlinks=False),
+}
 
 ACTS = st.builds(
     Act,
-    st.sampled_from(("write", "write", "append", "mkdir", "link", "join", "remove", "move", "mode", "time")),
+    st.sampled_from(("write", *DEEDS)),
     st.sampled_from(PATHS),
     st.sampled_from(PATHS),
     st.integers(0, 9),
@@ -71,7 +83,7 @@ CHANGES = st.lists(ACTS, max_size=12)
 
 
 @contextmanager
-def a_desk() -> Iterator[Desk]:
+def a_desk() -> Generator[Desk]:
     with tempfile.TemporaryDirectory() as scratch:
         yield Desk(Path(scratch, "work"), Path(scratch, "shelf"))
 
@@ -105,7 +117,9 @@ def _like(one: Seen | None, other: Seen | None) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(STARTS, CHANGES, CHANGES)
-def test_what_the_user_changed_after_the_agent_stays(start: list[Act], agent: list[Act], user: list[Act]) -> None:
+def test_what_the_user_changed_after_the_agent_stays(
+    start: list[Act], agent: list[Act], user: list[Act]
+) -> None:
     with a_desk() as desk:
         _do(start, desk)
         before, to = desk.take(), picture(desk.root)

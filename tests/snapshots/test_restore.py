@@ -18,6 +18,7 @@ from hames.snapshots.plan import Plan, plan
 from hames.snapshots.restore import restore
 from tests.snapshots.desk import Desk, differing, picture
 
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path / "work", tmp_path / "shelf")
@@ -27,7 +28,17 @@ def _mixed(root: Path) -> None:
     """Something of everything that a restore has to do."""
     for name in ("kept/deep", "gone/inner", "closed", "swapped"):
         (root / name).mkdir(parents=True)
-    for name in ("kept/a", "kept/deep/b", "gone/c", "gone/inner/d", "closed/e", "swapped/f", "plain", "mode", "time"):
+    for name in (
+        "kept/a",
+        "kept/deep/b",
+        "gone/c",
+        "gone/inner/d",
+        "closed/e",
+        "swapped/f",
+        "plain",
+        "mode",
+        "time",
+    ):
         (root / name).write_text(name * 50)
     os.link(root / "kept/a", root / "kept/joined")
     os.symlink("plain", root / "link")
@@ -37,13 +48,15 @@ def _mixed(root: Path) -> None:
     os.utime(root / "kept", ns=(1, 10**18 + 1))
 
 
+SPOIL = """
+rm -rf gone swapped link; printf x > swapped; mkdir link; printf y > link/z
+chmod 700 closed; rm closed/e; chmod 500 closed; printf x > plain; chmod 600 mode; touch time
+cp kept/a t; mv t kept/a; printf q >> kept/deep/b; mkdir -p new/dir; printf n > new/dir/file; ln -s x new/link
+"""
+
+
 def _spoil(root: Path) -> None:
-    subprocess.run(
-        ["bash", "-ec", "rm -rf gone swapped link; printf x > swapped; mkdir link; printf y > link/z; chmod 700 closed;"
-         " rm closed/e; chmod 500 closed; printf x > plain; chmod 600 mode; touch time; cp kept/a t; mv t kept/a;"
-         " printf q >> kept/deep/b; mkdir -p new/dir; printf n > new/dir/file; ln -s x new/link"],
-        cwd=root, check=True,
-    )  # fmt: skip
+    subprocess.run(["bash", "-ec", SPOIL], cwd=root, check=True)
 
 
 def test_a_restore_killed_at_any_change_of_the_disk_is_completed_by_doing_it_again(desk: Desk) -> None:
@@ -161,7 +174,10 @@ def test_a_users_file_in_a_directory_of_the_agent_keeps_the_directory(desk: Desk
     desk.take()
     (desk.root / "made/deep/user").write_text("user")
     what, done = desk.go_back(before)
-    assert [(each.path, each.why) for each in what.conflicts] == [("made", "not_empty"), ("made/deep", "not_empty")]
+    assert [(each.path, each.why) for each in what.conflicts] == [
+        ("made", "not_empty"),
+        ("made/deep", "not_empty"),
+    ]
     assert done.done == ("made/deep/agent",)
     assert [path.name for path in (desk.root / "made/deep").iterdir()] == ["user"]
 
@@ -197,7 +213,9 @@ def test_a_link_in_place_of_a_directory_is_never_followed(desk: Desk, tmp_path: 
 
 
 @pytest.mark.parametrize("change", ["write", "replace", "remove", "create", "chmod"])
-def test_a_change_between_the_plan_and_the_restore_is_seen_at_the_last_moment(desk: Desk, change: str) -> None:
+def test_a_change_between_the_plan_and_the_restore_is_seen_at_the_last_moment(
+    desk: Desk, change: str
+) -> None:
     file = desk.root / "file"
     if change != "create":
         file.write_text("one")

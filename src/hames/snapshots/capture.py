@@ -15,7 +15,7 @@ from hames.snapshots.filling import Filler, Progress
 from hames.snapshots.keeping import Keeper
 from hames.snapshots.manifest import Draft, delta, whole
 from hames.snapshots.packs import Pack, PackWriter
-from hames.snapshots.scan import scan
+from hames.snapshots.scan import close_again, scan
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -92,14 +92,18 @@ class Capturer:
         workspace, budget = self._workspace, self._workspace.budget
         taken_ns = int(self._clock.now() * 1e9)
         found = scan(workspace.root, before, workspace.set_aside(), budget.files * 10)
-        missed = found.missed
-        if not budget.holds(found.files, found.bytes):
-            fitted = fit(found.nodes, budget, sources.listed)
-            missed = [*missed, *fitted.left_out]
-            found = found._replace(nodes=fitted.nodes, files=fitted.files, bytes=fitted.bytes)
-        filled = Filler(before, found, taken_ns, keeper.keep).fill(workspace.root, sources.progress)
+        nodes = found.nodes
+        try:
+            missed = found.missed
+            if not budget.holds(found.files, found.bytes):
+                fitted = fit(nodes, budget, sources.listed)
+                nodes, missed = fitted.nodes, [*missed, *fitted.left_out]
+                found = found._replace(nodes=nodes, files=fitted.files, bytes=fitted.bytes)
+            filled = Filler(before, found, taken_ns, keeper.keep).fill(workspace.root, sources.progress)
+        finally:
+            top = close_again(workspace.root, found, nodes)
         gaps = tuple(sorted((*missed, *filled.unreadable), key=_path))
-        return Draft(found.top, filled.nodes, taken_ns, filled.unsure, gaps, filled.files, filled.bytes)
+        return Draft(top, nodes, taken_ns, filled.unsure, gaps, filled.files, filled.bytes)
 
     def _captured(
         self, before: Tree | None, draft: Draft, packs_of: tuple[list[Pack], list[BlobId]], *, first: bool

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from hames.snapshots.entries import Entry, Node, Tree, ancestors, join
+from hames.snapshots.entries import FIRST_FILE_MODE, Entry, Node, Tree, ancestors, join
 
 _NOTHING: Node = {}
 
@@ -80,15 +80,16 @@ def _of_node(above: str, was: Node, node: Node) -> Iterator[Change]:
 
 
 def joined(tree: Tree) -> dict[str, str]:
-    """Of each file that has several names in the tree: the first of its names."""
-    first: dict[int, tuple[str, Entry]] = {}
+    """Of each file or link that has several names in the tree: the first of its names."""
+    seen: dict[int, tuple[str, str, Entry]] = {}
     groups: dict[int, list[str]] = {}
-    for path, entry in tree.entries():
-        if entry.kind != "file":
-            continue
-        inode = entry.stat.inode
-        other = first.setdefault(inode, (path, entry))
-        # The number alone can have been given to another file between two looks.
-        if other[0] != path and other[1] == entry:
-            groups.setdefault(inode, [other[0]]).append(path)
+    for above, node in tree.nodes.items():
+        for name, entry in node.items():
+            stat = entry[0]
+            if stat[0] < FIRST_FILE_MODE:
+                continue
+            other = seen.setdefault(stat[1], (above, name, entry))
+            # The number alone can have been given to another file between two looks.
+            if other[2] is not entry and other[2] == entry:
+                groups.setdefault(stat[1], [join(*other[:2])]).append(join(above, name))
     return {path: min(names) for names in groups.values() for path in names}

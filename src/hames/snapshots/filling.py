@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from hames.snapshots.beneath import Beneath
 from hames.snapshots.entries import FIRST_FILE_MODE, Entry, Node, NotCovered, Tree, join, split
-from hames.snapshots.reading import Keep, read_entry
+from hames.snapshots.reading import Found, Keep, read_closed, read_entry
 from hames.snapshots.scan import Scan
 
 _COARSE_NS = 20_000_000
@@ -51,19 +51,28 @@ class Filler:
         nodes = self._nodes
         listed = sorted(key for key in wanted if _is_to_be_read(nodes.get(key[0]), key[1]))
         if listed:
-            with Beneath(root) as beneath:
-                for number, (above, name) in enumerate(listed):
-                    if progress is not None:
-                        progress(number, len(listed))
-                    self._one(beneath, above, name)
+            self._read(root, listed, progress)
         return Filled(nodes, frozenset(self._unsure), self._unreadable, self._files, self._bytes)
+
+    def _read(self, root: str, listed: list[tuple[str, str]], progress: Progress | None) -> None:
+        try:
+            beneath = Beneath(root)
+        except PermissionError:
+            # It is closed, and was so when this was read: nothing in it can have changed.
+            return
+        with beneath:
+            for number, (above, name) in enumerate(listed):
+                if progress is not None:
+                    progress(number, len(listed))
+                self._one(beneath, above, name)
 
     def _one(self, beneath: Beneath, above: str, name: str) -> None:
         listed = self._nodes[above][name]
         try:
-            found = read_entry(beneath.directory(above), name, self._keep)
+            found = self._found(beneath, above, name, listed)
         except PermissionError:
-            self._closed(above, name, listed)
+            self._set(above, name, listed, None)
+            self._unreadable.append(NotCovered(join(above, name), "unreadable"))
             return
         except (FileNotFoundError, NotADirectoryError):
             found = None
@@ -76,16 +85,15 @@ class Filler:
         if not found.settled or self._may_hide(entry.stat.ctime_ns):
             self._unsure.add(join(above, name))
 
-    def _closed(self, above: str, name: str, listed: Entry) -> None:
-        """A file that cannot be read has the content that it had, if only its mode was changed."""
-        path = join(above, name)
-        known = None if self._before is None else self._before.get(path)
-        if known is not None and _only_closed(known, listed):
-            self._set(above, name, listed, Entry(listed.stat, known.content))
-            self._unsure.add(path)
-        else:
-            self._set(above, name, listed, None)
-            self._unreadable.append(NotCovered(path, "unreadable"))
+    def _found(self, beneath: Beneath, above: str, name: str, listed: Entry) -> Found | None:
+        try:
+            place = beneath.directory(above)
+            return read_entry(place, name, self._keep)
+        except PermissionError:
+            if self._before is not None and self._before.get(join(above, name)) == listed:
+                # It is closed, or its directory is, and was so when it was read: it cannot have changed.
+                return Found(listed, settled=True)
+        return read_closed(beneath.directory(above), name, listed.permissions, self._keep)
 
     def _may_hide(self, ctime_ns: int) -> bool:
         """Whether another change, right after this look, could have the same time."""
@@ -110,13 +118,3 @@ class Filler:
 def _is_to_be_read(node: Node | None, name: str) -> bool:
     entry = None if node is None else node.get(name)
     return entry is not None and entry.stat.mode >= FIRST_FILE_MODE
-
-
-def _only_closed(known: Entry, listed: Entry) -> bool:
-    one, other = known.stat, listed.stat
-    return (known.kind, one.inode, one.size, one.mtime_ns) == (
-        listed.kind,
-        other.inode,
-        other.size,
-        other.mtime_ns,
-    )

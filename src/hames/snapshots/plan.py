@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from hames.snapshots.compare import Change, Gaps, differences, joined
-from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, join
+from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, join, split
 
 Obstacle = Literal["changed", "not_empty", "not_covered", "in_the_way"]
 """Why a path stays as it is. `changed`: by somebody, after the agent. `not_empty`: a directory with something
@@ -120,16 +120,18 @@ class _Planner:
     def _obstacle(self, path: str, was: Entry | None, now: Entry | None, to: Entry | None) -> Obstacle | None:
         if self._gaps.hold(path):
             return "not_covered"
-        if any(self._stays_no_directory(above) for above in ancestors(path)):
+        if to is not None and not self._will_be_directory(split(path)[0]):
             return "in_the_way"
         as_left = now is None if was is None else was.is_like(now)
         # What was removed on the way from one kind to another has nothing that could be lost.
         cut_short = now is None and was is not None and to is not None and was.kind != to.kind
         return None if as_left or cut_short or self._is_forced(path) else "changed"
 
-    def _stays_no_directory(self, path: str) -> bool:
-        conflict = self._conflicts.get(path)
-        return conflict is not None and (conflict.now is None or conflict.now.kind != "directory")
+    def _will_be_directory(self, path: str) -> bool:
+        """Whether there is one to work in: what is above a path is decided before it."""
+        making = self._makings.get(path)
+        entry = self._now.get(path) if making is None else making.to
+        return entry is not None and entry.kind == "directory"
 
     def _is_forced(self, path: str) -> bool:
         force = self._force
@@ -171,7 +173,7 @@ class _Planner:
         now, was, to = self._now.get(path), self._was.get(path), self._to.get(path)
         if now is None or to is None or path in self._makings or path in self._conflicts:
             return
-        if now.is_like(was) and now.kind == to.kind == "file" and not self._gaps.hold(path):
+        if now.is_like(was) and now.kind == to.kind and not self._gaps.hold(path):
             self._adjustments.pop(path, None)
             self._makings[path] = Step(path, now, to)
 

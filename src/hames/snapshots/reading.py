@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from hames.core.limits import SNAPSHOT_CHUNK_BYTES
-from hames.snapshots.beneath import stat_at
+from hames.snapshots.beneath import set_mode, stat_at
 from hames.snapshots.entries import FILE, FORMAT_MASK, HOLE, Entry, Stat, read_stat
 
 _TRIES = 4
@@ -45,6 +45,26 @@ def read_entry(above: int, name: str, keep: Keep) -> Found | None:
         if found is not None and found.settled:
             return found
     return found
+
+
+def read_closed(above: int, name: str, permissions: int, keep: Keep) -> Found | None:
+    """As `read_entry`, for a file that its mode closes to us, its owner: it is opened for that long.
+
+    Raises `PermissionError` when we are not.
+    """
+    set_mode(above, name, permissions | 0o400)
+    try:
+        found = read_entry(above, name, keep)
+    finally:
+        set_mode(above, name, permissions)
+    after = stat_at(above, name)
+    if found is None or after is None:
+        return None
+    stat = found.entry.stat
+    now = Stat._make(read_stat(after))
+    same = (stat.inode, stat.size, stat.mtime_ns) == (now.inode, now.size, now.mtime_ns)
+    entry = Entry(now._replace(size=stat.size), found.entry.content)
+    return Found(entry, found.settled and same)
 
 
 def _link(above: int, name: str, seen: os.stat_result) -> Found | None:

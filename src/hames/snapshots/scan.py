@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from hames.snapshots.beneath import OPEN_DIRECTORY
+from hames.snapshots.beneath import OPEN_DIRECTORY, Beneath, set_mode
 from hames.snapshots.entries import (
     DIRECTORY,
     FILE,
@@ -33,7 +33,11 @@ _STAYS: frozenset[Why] = frozenset(("ignored", "large", "many"))
 
 
 class Scan(NamedTuple):
-    """What a scan found. Entries of `fresh` files and links have no content yet; their nodes are new."""
+    """What a scan found. Entries of `fresh` files and links have no content yet; their nodes are new.
+
+    `opened` are directories that their owner, who we are, had closed since the scan before: they were opened
+    to see what is inside, and have these modes again after `close_again`.
+    """
 
     top: Entry
     nodes: dict[str, Node]
@@ -41,7 +45,7 @@ class Scan(NamedTuple):
     missed: list[NotCovered]
     files: int
     bytes: int
-    changed: bool
+    opened: dict[str, int]
 
 
 def scan(root: str, before: Tree | None, set_aside: frozenset[str] = frozenset(), most: int = 10**9) -> Scan:
@@ -68,29 +72,37 @@ class _Scanner:
         self._bytes = 0 if before is None else before.bytes
         self._top = None if before is None else before.top
         self._changed = before is None
+        self._opened: dict[str, int] = {}
 
     def run(self, root: str) -> Scan:
         try:
-            top = os.open(root, OPEN_DIRECTORY)
-        except PermissionError:
-            found = os.stat(root, follow_symlinks=False)
-            self._carry("")
-        else:
-            try:
-                found = os.fstat(top)
-                self._device = found.st_dev
-                self._directory(top, "", 0)
-            finally:
-                os.close(top)
+            self._look(root)
+        except BaseException:
+            shut(root, self._opened)
+            raise
+        found = os.stat(root, follow_symlinks=False)
         entry = Entry(Stat._make(read_stat(found)), b"")
-        if self._top is not None and self._top == entry:
-            entry = self._top
-        else:
-            self._changed = True
+        if "" in self._opened:
+            entry = entry._replace(stat=entry.stat._replace(mode=DIRECTORY | self._opened[""]))
         if self._changed:
             for path in self._before.keys() - self._nodes.keys():
                 self._count(self._before[path], -1)
-        return Scan(entry, self._nodes, self._fresh, self._missed, self._files, self._bytes, self._changed)
+        return Scan(entry, self._nodes, self._fresh, self._missed, self._files, self._bytes, self._opened)
+
+    def _look(self, root: str) -> None:
+        try:
+            top = os.open(root, OPEN_DIRECTORY)
+        except PermissionError:
+            seen = read_stat(os.stat(root, follow_symlinks=False))
+            if self._top is not None and self._top.stat == seen and self._carry(""):
+                return
+            self._opened[""] = set_mode(None, root, None)
+            top = os.open(root, OPEN_DIRECTORY)
+        try:
+            self._device = os.fstat(top).st_dev
+            self._directory(top, "", 0)
+        finally:
+            os.close(top)
 
     def _directory(self, descriptor: int, path: str, depth: int) -> None:
         """All below one directory. The loop is what a scan costs: it makes nothing that outlives it for
@@ -108,7 +120,7 @@ class _Scanner:
                 try:
                     seen = take(each.stat(follow_symlinks=False))
                 except OSError as error:
-                    same = self._unseen(error, path, name, known, after) and same
+                    same = self._unseen(error, path, name, known) and same
                     continue
                 if known is not None and known[0] == seen:
                     after[name] = known
@@ -139,10 +151,11 @@ class _Scanner:
             self._pass_over(path, name, "deep" if depth >= DEEPEST else "many")
             return
         try:
+            if self._is_closed(above, path, name) and self._carry(inside):
+                return
             descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=above)
         except PermissionError:
-            if not self._carry(inside):
-                self._pass_over(path, name, "unreadable")
+            self._pass_over(path, name, "unreadable")
             return
         except OSError:
             # It has gone, or become something else, since it was listed: the next scan sees what.
@@ -152,6 +165,17 @@ class _Scanner:
             self._directory(descriptor, inside, depth + 1)
         finally:
             os.close(descriptor)
+
+    def _is_closed(self, above: int, path: str, name: str) -> bool:
+        """Whether a directory is closed to us and was so before, so that nothing in it can have changed. One
+        that was closed since is opened. Raises `OSError`."""
+        entry = self._nodes[path][name]
+        if entry.stat.mode & 0o500 == 0o500 or os.access(name, os.R_OK | os.X_OK, dir_fd=above):
+            return False
+        if entry is self._before.get(path, _NOTHING).get(name) and join(path, name) in self._before:
+            return True
+        self._opened[join(path, name)] = set_mode(above, name, None)
+        return False
 
     def _is_covered(self, descriptor: int, path: str, each: "os.DirEntry[str]") -> bool:
         """Whether what was not here before, or has changed, is to be an entry."""
@@ -172,20 +196,11 @@ class _Scanner:
             return True
         return False
 
-    def _unseen(
-        self, error: OSError, path: str, name: str, known: Entry | None, after: dict[str, Entry]
-    ) -> bool:
-        """A name that cannot be looked at. Whether all is as it was, as far as can be known."""
-        if not isinstance(error, PermissionError):
-            return known is None
-        if known is None:
+    def _unseen(self, error: OSError, path: str, name: str, known: Entry | None) -> bool:
+        """A name that cannot be looked at. Whether all is as it was."""
+        if isinstance(error, PermissionError):
             self._missed.append(NotCovered(join(path, name), "unreadable"))
-            return True
-        # Its directory was closed by its mode: what is inside cannot have changed without it being open.
-        after[name] = known
-        if known.kind == "directory":
-            self._carry(join(path, name))
-        return True
+        return known is None
 
     def _carry(self, path: str) -> bool:
         """Take over what was known of all below a directory that is closed now."""
@@ -211,6 +226,35 @@ class _Scanner:
         files, size = weigh(node)
         self._files += sign * files
         self._bytes += sign * size
+
+
+def close_again(root: str, found: Scan, nodes: dict[str, Node]) -> Entry:
+    """Close what the scan had opened, with the entries in `nodes` as they are then. Gives the root's."""
+    top = found.top
+    for path, stat in shut(root, found.opened).items():
+        if not path:
+            top = Entry(stat, b"")
+            continue
+        above, name = split(path)
+        if name in nodes.get(above, _NOTHING):
+            nodes[above] = {**nodes[above], name: Entry(stat, b"")}
+    return top
+
+
+def shut(root: str, opened: Mapping[str, int]) -> dict[str, Stat]:
+    """Give directories these modes, and what the kernel says of them then; those that are gone stay so."""
+    stats: dict[str, Stat] = {}
+    if not opened:
+        return stats
+    with Beneath(root) as beneath:
+        for path in sorted(opened, key=lambda path: path.count("/") + bool(path), reverse=True):
+            try:
+                place = beneath.directory(path)
+                os.fchmod(place, opened[path])
+                stats[path] = Stat._make(read_stat(os.fstat(place)))
+            except FileNotFoundError:
+                continue
+    return stats
 
 
 def _remove_leftover(above: int, name: str, found: os.stat_result) -> None:
