@@ -8,7 +8,12 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ROUNDS = (("steps.py", "--quick"), ("launcher.py", "--quick"), ("durable.py", "--quick"))
+ROUNDS = (
+    ("steps.py", "--quick"),
+    ("launcher.py", "--quick"),
+    ("durable.py", "--quick"),
+    ("snapshots.py", "--quick"),
+)
 
 
 def main() -> int:
