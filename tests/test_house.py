@@ -76,6 +76,7 @@ def test_only_the_settings_read_the_environment() -> None:
     [
         ("core/wrong.py", "from hames.stores import rows"),
         ("stores/wrong.py", "from hames.models import profiles"),
+        ("snapshots/wrong.py", "from hames.stores import rows"),
         ("loop/wrong.py", "def late() -> None:\n    from hames.session import session"),
         (
             "context/wrong.py",

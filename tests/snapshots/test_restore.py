@@ -268,6 +268,41 @@ def test_what_comes_while_a_file_is_being_written_is_not_replaced(desk: Desk) ->
     ]
 
 
+def test_a_name_that_the_user_has_given_a_file_keeps_its_mode(desk: Desk) -> None:
+    for name in ("a", "b"):
+        (desk.root / name).write_text("one")
+    os.link(desk.root / "a", desk.root / "joined")
+    before = desk.take()
+    for name in ("a", "b"):
+        (desk.root / name).chmod(0o600)
+    desk.take()
+    os.link(desk.root / "a", desk.root / "mine")
+    what, _ = desk.go_back(before)
+    assert what.conflicts == ()
+    seen = picture(desk.root)
+    assert {name: (seen[name].mode & 0o777, seen[name].names) for name in ("a", "b", "joined", "mine")} == {
+        "a": (0o644, ("a", "joined")),
+        "b": (0o644, ("b",)),
+        "joined": (0o644, ("a", "joined")),
+        "mine": (0o600, ("mine",)),
+    }
+
+
+def test_names_that_the_agent_exchanged_between_files_are_sorted_out(desk: Desk) -> None:
+    for name, other in (("a", "b"), ("c", "d")):
+        (desk.root / name).write_text("same")
+        os.utime(desk.root / name, ns=(0, 10**18))
+        os.link(desk.root / name, desk.root / other)
+    before, shown = desk.take(), picture(desk.root)
+    for name in ("b", "c", "d"):
+        (desk.root / name).unlink()
+        os.link(desk.root / "a", desk.root / name)
+    desk.take()
+    what, done = desk.go_back(before)
+    assert (what.conflicts, done.conflicts) == ((), ())
+    assert differing(picture(desk.root), shown) == {}
+
+
 def test_an_undo_can_be_undone(desk: Desk) -> None:
     _mixed(desk.root)
     one = desk.take()

@@ -82,6 +82,8 @@ class _Planner:
         self._to = to
         self._force = force
         self._gaps = Gaps(now, was, to)
+        self._shared = joined(now)
+        self._above_gaps = {above for gap in now.not_covered for above in ancestors(gap.path)}
         self._removals: dict[str, Step] = {}
         self._makings: dict[str, Step] = {}
         self._adjustments: dict[str, Step] = {}
@@ -155,6 +157,7 @@ class _Planner:
 
     def _links(self, changes: Iterable[Change]) -> None:
         to_groups, was_groups = joined(self._to), joined(self._was)
+        self._spare_names()
         for path in was_groups.keys() - to_groups.keys():
             self._part(path)
         touched = {change.path for change in changes}
@@ -167,6 +170,14 @@ class _Planner:
                 for name in names:
                     self._part(name)
             self._join(sorted(names))
+
+    def _spare_names(self) -> None:
+        """A file whose mode is to be changed, and of which the user has made a further name: that one keeps
+        it."""
+        for names in _members(self._shared).values():
+            if not names <= self._adjustments.keys():
+                for name in names & self._adjustments.keys():
+                    self._part(name)
 
     def _part(self, path: str) -> None:
         """A file of its own again, of which the agent had made a further name of another."""
@@ -202,9 +213,8 @@ class _Planner:
         return now is not None and to is not None and now.is_like(to) and _mtime(now) == _mtime(to)
 
     def _mark_shared(self) -> None:
-        shared = joined(self._now)
         for steps in (self._removals, self._makings, self._adjustments):
-            for path in steps.keys() & shared.keys():
+            for path in steps.keys() & self._shared.keys():
                 steps[path] = msgspec.structs.replace(steps[path], shared=True)
 
     # Directories
@@ -215,16 +225,13 @@ class _Planner:
             if step.now is None or step.now.kind != "directory":
                 continue
             inside = (join(path, name) for name in self._now.nodes.get(path, ()))
-            if all(each in self._removals for each in inside) and not self._has_gap(path):
+            if all(each in self._removals for each in inside) and path not in self._above_gaps:
                 continue
             del self._removals[path]
             made = self._makings.pop(path, None)
             self._conflicts[path] = Conflict(
                 path, self._was.get(path), step.now, None if made is None else made.to, "not_empty"
             )
-
-    def _has_gap(self, path: str) -> bool:
-        return any(gap.path.startswith(path + "/") for gap in self._now.not_covered)
 
     def _closings(self, changes: Iterable[Change]) -> Iterable[Closing]:
         wanted = {change.path for change in changes if change.after and change.after.kind == "directory"}
