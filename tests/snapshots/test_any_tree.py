@@ -93,7 +93,7 @@ def _do(acts: list[Act], desk: Desk) -> None:
         act.do(desk.root)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(STARTS, CHANGES, CHANGES)
 def test_a_tree_that_was_captured_comes_back(start: list[Act], change: list[Act], more: list[Act]) -> None:
     with a_desk() as desk:
@@ -115,7 +115,7 @@ def _like(one: Seen | None, other: Seen | None) -> bool:
     return (one and (one.mode, one.content)) == (other and (other.mode, other.content))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(STARTS, CHANGES, CHANGES)
 def test_what_the_user_changed_after_the_agent_stays(
     start: list[Act], agent: list[Act], user: list[Act]
@@ -144,7 +144,7 @@ def test_what_the_user_changed_after_the_agent_stays(
             assert _like(after.get(path), now.get(path)), path
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STARTS, st.lists(CHANGES, max_size=6))
 def test_what_is_stored_of_a_tree_is_the_tree(start: list[Act], rounds: list[list[Act]]) -> None:
     with a_desk() as desk:

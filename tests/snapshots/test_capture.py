@@ -77,7 +77,7 @@ def test_a_change_is_stored_as_what_changed(desk: Desk) -> None:
     (desk.root / "new").mkdir()
     tree = desk.take()
     manifest, pack = _last(desk).blobs
-    assert len(manifest) < whole.whole_bytes / 20
+    assert len(manifest) < whole.whole_bytes / 10
     assert len(pack) < 200
     assert [(change.path, change.kind) for change in _last(desk).changes] == [
         ("", "time"),

@@ -37,7 +37,7 @@ QUESTIONS = (
     "git log --all --format='%H %s %D'",
     "git stash list",
     "git --no-optional-locks status --porcelain --ignored",
-    "git submodule status",
+    "git -C vendor/library --no-optional-locks status --porcelain=2 --branch",
     "git -C nested --no-optional-locks status --porcelain",
     "git reflog --all",
 )
