@@ -81,9 +81,8 @@ def _of_node(above: str, was: Node, node: Node) -> Iterator[Change]:
 
 def joined(tree: Tree) -> dict[str, str]:
     """Of each file or link that has several names in the tree: the first of its names."""
-    inodes = [
-        entry[0][1] for node in tree.nodes.values() for entry in node.values() if entry[0][0] >= FIRST_FILE_MODE
-    ]
+    nodes = tree.nodes.values()
+    inodes = [each[0][1] for node in nodes for each in node.values() if each[0][0] >= FIRST_FILE_MODE]
     if len(set(inodes)) == len(inodes):
         return {}
     seen: dict[int, tuple[str, str, Entry]] = {}
