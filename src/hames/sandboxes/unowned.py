@@ -19,25 +19,26 @@ def end_unowned(directory: str) -> None:
 
     Bubblewrap ends with its parent, but only from some time after its start on, and what it has forked
     before may wait for it for ever. The supervisor carries the mark, too, so that a process is found that
-    it had not yet made another program.
+    it had not yet made another program. A process may have forked one more before it ended by itself: so it
+    is over only when there is nobody who was not looked at.
     """
     mark = f"{SANDBOX}={mark_of(directory)}".encode()
     until = time.monotonic() + _LAST_S
-    while time.monotonic() < until:
-        looks = [_look(pid, mark) for pid in _others()]
-        found = [look for look in looks if look >= 0]
-        if not found and _UNCLEAR not in looks:
-            return
+    known = {os.getpid()}
+    while time.monotonic() < until and (strangers := _running() - known):
+        looks = {pid: _look(pid, mark) for pid in strangers}
+        found = [look for look in looks.values() if look >= 0]
         for fd in found:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
         for fd in found:
             _await_end(fd, until)
             os.close(fd)
+        known |= {pid for pid, look in looks.items() if look != _UNCLEAR}
 
 
-def _others() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()]
+def _running() -> set[int]:
+    return {int(name) for name in os.listdir("/proc") if name.isdigit()}
 
 
 def _look(pid: int, mark: bytes) -> int:
