@@ -44,7 +44,9 @@ class Recorder:
         library = root / "record.so"
         shutil.copy(_compiled(_HERE / "record.c", shared / "record.so", "-shared", "-fPIC", "-ldl"), library)
         shutil.copy(_compiled(_HERE / "python.c", shared / "python"), self.python)
-        (root / "where").write_text(f"{library}\n{self.record}\n{watched}\n{Path(sys.executable).resolve()}\n")
+        # By its real place: a link may be hidden in a sandbox.
+        python = Path(sys.executable).resolve()
+        (root / "where").write_text(f"{library}\n{self.record}\n{watched}\n{python}\n")
         prefix = Path(sys.prefix)
         if (prefix / "pyvenv.cfg").exists():
             shutil.copy(prefix / "pyvenv.cfg", root)
