@@ -119,6 +119,7 @@ async def test_a_workspace_that_is_not_a_directory(outside: Outside, tmp_path: P
     ("words", "said"),
     [
         (["--nonsense"], "--nonsense"),
+        (["-p", "x", "--modle=y"], 'did you mean "--model"?'),
         (["-p"], "-p needs a prompt"),
         (["-p", "x", "--output-format", "xml"], "--output-format"),
         (["-p", "x", "--max-turns", "many"], "--max-turns"),

@@ -11,6 +11,7 @@ from hames.assembly.settings import Flags
 from hames.assembly.settings_file import Choices, Permissions
 from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
+from hames.core.nearest import hint
 from hames.core.ids import is_session_id
 
 Command = Literal[
@@ -58,7 +59,9 @@ class Invocation(msgspec.Struct, frozen=True):
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> Never:
         """Told like every other failure."""
-        raise UsageError(f"{message} (see `{self.prog} --help`)")
+        unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
+        meant = hint(unknown, self._option_string_actions) if unknown.startswith("--") else ""
+        raise UsageError(f"{message}{meant} (see `{self.prog} --help`)")
 
 
 def parse(words: Sequence[str]) -> Invocation:
