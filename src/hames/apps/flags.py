@@ -11,8 +11,8 @@ from hames.assembly.settings import Flags
 from hames.assembly.settings_file import Choices, Permissions
 from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
-from hames.core.nearest import hint
 from hames.core.ids import is_session_id
+from hames.core.nearest import hint
 
 Command = Literal[
     "run",
