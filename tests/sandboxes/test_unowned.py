@@ -1,6 +1,8 @@
+import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,6 +103,38 @@ async def test_a_lost_supervisor_leaves_no_sandbox_behind(process: SupervisorPro
             await connection.ask([("do", "attach"), ("job", "1.0")])
         with anyio.fail_after(ENOUGH_S):
             assert await stuck.wait() == -signal.SIGKILL
+
+
+@pytest.mark.needs_bwrap
+async def test_no_instant_of_a_start_is_a_bad_one_to_kill_the_supervisor(
+    tmp_path: Path, workspace: Path, bubblewrap: Sandbox
+) -> None:
+    for attempt in range(24):
+        process = await entered(tmp_path / "run", f"{SESSION}-{attempt}", enclosed=True)
+        connection = process.connect()
+        await connection.ask([("do", "attach"), ("job", "1.0")])
+        running = await CommandLauncher(process, bubblewrap).start(
+            CommandSpec(JobId("1.0"), ("sleep", "1000"), str(workspace), {"PATH": "/usr/bin:/bin"})
+        )
+        until = time.perf_counter() + attempt / 2000
+        while time.perf_counter() < until:
+            continue
+        os.kill(connection.pid, signal.SIGKILL)
+        with pytest.raises(LauncherError):
+            await running.wait()
+        assert marked(process.directory) == []
+        await process.close()
+
+
+def marked(directory: str) -> list[str]:
+    """Who carries the mark of a session."""
+    mark, found = f"HAMES_SANDBOX={mark_of(directory)}".encode(), list[str]()
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            with contextlib.suppress(OSError):
+                if mark in (place / "environ").read_bytes().split(b"\0"):
+                    found.append((place / "cmdline").read_text())
+    return found
 
 
 async def test_an_owner_that_was_replaced_ends_nothing_of_the_next_one(
