@@ -203,7 +203,7 @@ class Command:
         """Only bubblewrap can write there: inside the sandbox the descriptor is closed."""
         self._status += self._read("status")
         if not self._init:
-            self._init = _child(self._status)
+            self._init = first_inside(self._status)
             self._known.add(self._init)
 
     def _take_output(self, chunks: int) -> None:
@@ -308,7 +308,7 @@ class Command:
         return [("total", str(self.spool.total)), ("kept", str(self.spool.kept))]
 
 
-def _child(status: bytes) -> int:
+def first_inside(status: bytes) -> int:
     """The sandbox's init, by what bubblewrap has said so far; 0 when it has not said."""
     digits = status.partition(b'"child-pid": ')[2].partition(b",")[0]
     return int(digits) if digits.isdigit() else 0

@@ -11,6 +11,7 @@ import anyio
 from hames.core.errors import SandboxError
 from hames.core.ids import JobId
 from hames.core.ports import CommandSpec, LaunchPlan, Sandbox
+from hames.sandboxes.command import first_inside
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
 _AS_A_SHELL = ("/bin/sh", "-c", 'cd -- "$1" || exit 125; shift; exec "$@"', "sh")
@@ -82,11 +83,6 @@ async def _until_gone(init: int) -> None:
     os.close(pidfd)
 
 
-def _child(said: bytes) -> int:
-    digits = said.partition(b'"child-pid": ')[2].partition(b",")[0]
-    return int(digits) if digits.isdigit() else 0
-
-
 class _Status:
     """What bubblewrap says on the status pipe."""
 
@@ -131,7 +127,7 @@ async def run_foreground(sandbox: Sandbox, argv: tuple[str, ...], cwd: str, env:
             code = _reap(started)
             said = status.end()
             with anyio.CancelScope(shield=True):
-                await _until_gone(_child(said))
+                await _until_gone(first_inside(said))
     if plan.reports_start and code > 0 and b'"exit-code": ' not in said:
         report = await sandbox.probe()
         raise SandboxError(report.problem or "the sandbox did not start; what it said stands above")
@@ -144,7 +140,7 @@ async def _pass_on(
     """In a sandbox to the command's group, else to the command. Keys of the terminal reach a command
     without a sandbox by themselves."""
     async for number in signals:
-        child = _child(status.read()) if plan.reports_start else 0
+        child = first_inside(status.read()) if plan.reports_start else 0
         try:
             if child:
                 os.killpg(child, number)
