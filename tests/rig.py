@@ -16,12 +16,12 @@ from hames.core.ports import (
     Approver,
     CallContext,
     Claim,
-    Delta,
     Departure,
     Jobs,
     Judgement,
     Listener,
     Model,
+    Passing,
     Prepared,
     Subject,
     ToolResult,
@@ -150,12 +150,12 @@ class Watcher:
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
-        self.deltas: list[tuple[int, Delta]] = []
+        self.deltas: list[tuple[int, Passing]] = []
 
     def entry(self, entry: Entry) -> None:
         self.entries.append(entry)
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         self.deltas.append((step, delta))
 
 

@@ -3,7 +3,7 @@ import pytest
 from hames.context.view import View
 from hames.core.events import Entry, TurnStarted
 from hames.core.ids import SessionId
-from hames.core.ports import Delta, TextDelta
+from hames.core.ports import Passing, TextDelta
 from hames.session.log import Listeners, SessionLog
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock
@@ -17,7 +17,7 @@ class Broken:
     def entry(self, entry: Entry) -> None:
         raise RuntimeError("broken on an entry")
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         raise RuntimeError("broken on a delta")
 
 

@@ -23,7 +23,7 @@ from hames.core.events import (
 )
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
-from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Delta, Words
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Passing, Words
 from hames.core.text import one_line
 from hames.loop.approve import NOBODY
 from hames.loop.endings import exit_code
@@ -67,7 +67,7 @@ class Progress:
             case _:
                 pass
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Volatile: not shown."""
 
 
@@ -86,7 +86,7 @@ class StreamJson:
         if line is not None:
             self._write(encode({**line, "session_id": entry.session, "seq": entry.seq}))
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Volatile: not printed."""
 
     def _line(self, entry: Entry) -> Mapping[str, object] | None:
@@ -171,7 +171,7 @@ class Denials:
             case _:
                 pass
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Volatile: of no interest."""
 
 

@@ -29,6 +29,8 @@ from hames.core.events import (
     OutputFact,
     Repaired,
     RequestSent,
+    RestoreStarted,
+    Rewound,
     ScheduleSet,
     SessionClosed,
     SessionOpened,
@@ -170,7 +172,9 @@ class View:
                 SessionClosed()
                 | LimitReached()
                 | SnapshotTaken()
+                | RestoreStarted()
                 | FilesRestored()
+                | Rewound()
                 | ChildOpened()
                 | ScheduleSet()
                 | Labelled()

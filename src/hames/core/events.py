@@ -321,6 +321,7 @@ class CallLost(Event, frozen=True):
     call: CallId
     parts: tuple[Part, ...]
     why: str
+    tree_after: BlobId | None = None
 
 
 # Jobs: commands that run on beside the turn
@@ -348,6 +349,7 @@ class JobFinished(Event, frozen=True):
     command: CommandFact
     output: OutputFact | None
     told: str
+    tree_after: BlobId | None = None
 
 
 # Context and files
@@ -367,20 +369,46 @@ class ContextShrunk(Event, frozen=True):
 
 
 class SnapshotTaken(Event, frozen=True):
-    """The workspace as it was, by the content address of its manifest."""
+    """The workspace as it was, by the content address of its manifest. `packs` hold what no pack of an
+    earlier one has."""
 
     ignorable: ClassVar[bool] = True
 
     tree: BlobId
-    call: CallId | None = None
+    packs: tuple[BlobId, ...] = ()
+
+
+TakenBack = Literal["undo", "redo", "rewind", "fork"]
+"""What a person asked for when files or context went back."""
+
+
+class RestoreStarted(Event, frozen=True):
+    """Files are about to be put back: from `now` to `to`, where the agent had left `was`. Cut short, it is
+    done again from these. `through` is the entry that they go back to, `force` what is put back although it
+    was changed by somebody since."""
+
+    now: BlobId
+    was: BlobId
+    to: BlobId
+    through: int
+    what: TakenBack
+    force: tuple[str, ...] = ()
 
 
 class FilesRestored(Event, frozen=True):
-    """Files were put back to `tree`. `kept` had been changed by the user since, and stayed."""
+    """Files were put back: the workspace is `tree` now. `kept` had been changed by somebody since, and
+    stayed; `failed` could not be changed."""
 
     tree: BlobId
-    from_tree: BlobId
     kept: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class Rewound(Event, frozen=True):
+    """The view goes back to what it was after the entry `through`. The log does not."""
+
+    through: int
+    what: TakenBack
 
 
 # Children, schedules, labels
@@ -469,7 +497,9 @@ AnyEvent = (
     | JobFinished
     | ContextShrunk
     | SnapshotTaken
+    | RestoreStarted
     | FilesRestored
+    | Rewound
     | ChildOpened
     | ChildReported
     | ScheduleSet

@@ -2,7 +2,7 @@
 
 from hames.core.events import CallFinished, CallLost, CallStarted, Entry, JobFinished, JobStarted
 from hames.core.ids import JobId
-from hames.core.ports import Delta
+from hames.core.ports import Passing
 from hames.sandboxes.launch import CommandLauncher
 
 
@@ -29,5 +29,5 @@ class Settling:
             case _:
                 pass
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Volatile: of no interest."""

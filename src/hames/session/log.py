@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hames.context.view import View
 from hames.core.errors import StoreFull
 from hames.core.events import AnyEvent, Entry
-from hames.core.ports import Claim, Clock, Delta, Listener, Store
+from hames.core.ports import Claim, Clock, Listener, Passing, Store
 
 
 class SessionLog:
@@ -68,7 +68,7 @@ class Listeners:
             except Exception as error:  # noqa: BLE001 - a listener is foreign code
                 self._drop(listener, error)
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Tell all of something volatile."""
         for listener in tuple(self._listeners):
             try:

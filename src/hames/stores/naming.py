@@ -17,6 +17,7 @@ from hames.core.events import (
     OutputFact,
     Repaired,
     RequestSent,
+    RestoreStarted,
     SettingsPinned,
     SnapshotTaken,
     UserSpoke,
@@ -36,10 +37,8 @@ def named_blobs(event: AnyEvent) -> tuple[BlobId, ...]:
             found = _pictures(parts)
         case ContextShrunk(summary=blob) | Repaired(kept=blob):
             found = (blob,)
-        case SnapshotTaken(tree=tree):
-            found = (tree,)
-        case FilesRestored():
-            found = (event.tree, event.from_tree)
+        case SnapshotTaken() | RestoreStarted() | FilesRestored():
+            found = _of_files(event)
         case _:
             found = ()
     return tuple(blob for blob in found if blob is not None)
@@ -62,9 +61,19 @@ def _of_call(event: CallStarted | CallFinished | CallLost | JobFinished) -> Iter
         case CallFinished():
             return *_output(event.output), *_pictures(event.parts), event.tree_after
         case CallLost():
-            return _pictures(event.parts)
+            return *_pictures(event.parts), event.tree_after
         case JobFinished():
-            return _output(event.output)
+            return *_output(event.output), event.tree_after
+
+
+def _of_files(event: SnapshotTaken | RestoreStarted | FilesRestored) -> Iterable[BlobId]:
+    match event:
+        case SnapshotTaken():
+            return event.tree, *event.packs
+        case RestoreStarted():
+            return event.now, event.was, event.to
+        case FilesRestored():
+            return (event.tree,)
 
 
 def _output(output: OutputFact | None) -> tuple[BlobId, ...]:

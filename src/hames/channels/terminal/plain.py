@@ -10,7 +10,7 @@ from hames.core.errors import ExitCode, StoreError
 from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelReplied, WaitStarted
 from hames.core.ids import CallId
 from hames.core.messages import Text
-from hames.core.ports import ApprovalAnswer, ApprovalRequest, Delta, TextDelta, Words
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Passing, TextDelta, Words
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.session.interrupt import interruptible
@@ -90,7 +90,7 @@ class Screen:
             case _:
                 pass
 
-    def delta(self, step: int, delta: Delta) -> None:
+    def delta(self, step: int, delta: Passing) -> None:
         """Text on its way: shown at once, and superseded by the whole reply."""
         if isinstance(delta, TextDelta):
             self._write(for_terminal(delta.text, lines=True))

@@ -50,7 +50,10 @@ from hames.core.ports.people import (
     Inbox,
     Judgement,
     Listener,
+    Notice,
+    Passing,
     Policy,
+    Progress,
     Words,
 )
 from hames.core.ports.stores import (
@@ -86,6 +89,7 @@ from hames.core.ports.tools import (
     Tools,
     ToolSpec,
 )
+from hames.core.ports.trees import Look, Past, PastTrees, Trees
 
 __all__ = [
     "Clock",
@@ -158,5 +162,12 @@ __all__ = [
     "Approver",
     "Words",
     "Inbox",
+    "Notice",
+    "Progress",
+    "Passing",
     "Listener",
+    "Look",
+    "Trees",
+    "Past",
+    "PastTrees",
 ]

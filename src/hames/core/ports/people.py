@@ -64,6 +64,24 @@ class Inbox(Protocol):
         ...
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """Something that a person should know, and that no event says."""
+
+    words: str
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a long piece of work has come: `done` of `total`."""
+
+    what: str
+    done: int
+    total: int
+
+
+Passing = Delta | Notice | Progress
+"""What is told and not kept."""
+
+
 class Listener(Protocol):
     """Somebody who watches. A listener that fails never harms the session."""
 
@@ -71,6 +89,6 @@ class Listener(Protocol):
         """A durable event: final."""
         ...
 
-    def delta(self, step: int, delta: Delta) -> None:
-        """Something volatile, superseded by the durable event that follows."""
+    def delta(self, step: int, delta: Passing) -> None:
+        """Something volatile. What is of a reply is superseded by the durable event that follows."""
         ...
