@@ -28,6 +28,7 @@ from hames.core.events import (
     SessionClosed,
     SessionOpened,
     SettingsPinned,
+    SnapshotTaken,
     Todo,
     TurnEnded,
     TurnStarted,
@@ -114,6 +115,14 @@ def test_a_call_is_followed_from_intent_to_end() -> None:
     assert was.started_ms == 8_000
     open_view.fold(Entry(SESSION, 9, 1, 9_000, done(1, 0), ""))
     assert not open_view.open_calls
+
+
+def test_the_last_snapshot_and_the_packs_of_all_of_them_are_known() -> None:
+    one, other, third = (BlobId(letter * 64) for letter in "123")
+    view = view_of(SnapshotTaken(tree=one, packs=(other,)), SnapshotTaken(tree=other, packs=(one, third)))
+    assert view.tree == other
+    assert view.packs == [other, one, third]
+    assert (view_of().tree, view_of().packs) == (None, [])
 
 
 def test_a_lost_call_has_a_result_too() -> None:

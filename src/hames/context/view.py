@@ -44,7 +44,7 @@ from hames.core.events import (
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import CallId, JobId
+from hames.core.ids import BlobId, CallId, JobId
 from hames.core.messages import AssistantMessage, Call, Message, Part, Text, ToolMessage, UserMessage
 
 REPAIRED = "[the result of this call is not known any more: the log was damaged]"
@@ -100,7 +100,8 @@ class View:
     """A session as its events have left it. Only `fold` changes it; everybody else reads.
 
     `messages` is what the model has been and will be shown. Results stand in the order in which the
-    model asked, and words that arrive while calls are open stand after the results.
+    model asked, and words that arrive while calls are open stand after the results. `tree` is the last
+    snapshot, `packs` are what holds the contents of all of them.
     """
 
     def __init__(self) -> None:
@@ -125,6 +126,8 @@ class View:
         self.jobs: dict[JobId, JobStarted] = {}
         self.detached: set[JobId] = set()
         self.outputs: dict[CallId, OutputFact] = {}
+        self.tree: BlobId | None = None
+        self.packs: list[BlobId] = []
         self.open_calls: dict[CallId, OpenCall] = {}
         self._order: list[Call] = []
         self._results: dict[CallId, tuple[Part, ...]] = {}
@@ -168,10 +171,12 @@ class View:
                 self._call(event, entry)
             case ContextShrunk():
                 self._shrink(event)
+            case SnapshotTaken():
+                self.tree = event.tree
+                self.packs.extend(event.packs)
             case (
                 SessionClosed()
                 | LimitReached()
-                | SnapshotTaken()
                 | RestoreStarted()
                 | FilesRestored()
                 | Rewound()
