@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from hames.stores.memory import MemoryStore
-from hames.testing import sharing_suite
+from hames.testing import past_suite, sharing_suite
 from hames.testing.clock import VirtualClock
 from hames.testing.store_suite import CHECKS, Bench, FullStore
 
 pytestmark = pytest.mark.anyio
 
-ALL = (*CHECKS, *sharing_suite.CHECKS)
+ALL = (*CHECKS, *sharing_suite.CHECKS, *past_suite.CHECKS)
 
 
 @pytest.mark.parametrize("number", range(len(ALL)), ids=[check.__name__ for check in ALL])

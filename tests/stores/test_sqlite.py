@@ -14,13 +14,13 @@ from hames.core.ids import BlobId, CallId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
 from hames.stores import rows
 from hames.stores.sqlite import SqliteStore, open_sqlite
-from hames.testing import sharing_suite
+from hames.testing import past_suite, sharing_suite
 from hames.testing.clock import VirtualClock
 from hames.testing.store_suite import BIG, CHECKS, Bench, FullStore
 
 pytestmark = pytest.mark.anyio
 
-ALL = (*CHECKS, *sharing_suite.CHECKS)
+ALL = (*CHECKS, *sharing_suite.CHECKS, *past_suite.CHECKS)
 
 ONE = SessionId("01one")
 TWO = SessionId("01two")

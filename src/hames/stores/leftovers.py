@@ -41,11 +41,16 @@ def is_left(path: str, unsettled: Callable[[SessionId], bool]) -> bool:
     if is_session_id(name):
         return not is_in_use(path) and not unsettled(SessionId(name))
     pid = name.partition("-")[0]
-    return pid.isdigit() and not os.path.exists(f"/proc/{pid}")
+    if not pid.isdigit():
+        return False
+    if os.path.exists(os.path.join(path, "lock")):
+        # Another process may have the number by now, or have it where we do not see it.
+        return not is_in_use(path)
+    return not os.path.exists(f"/proc/{pid}")
 
 
 def is_in_use(path: str) -> bool:
-    """Whether a supervisor lives that owns a run's directory: it holds the lock there."""
+    """Whether the supervisor or the process lives that owns a run's directory: it holds the lock there."""
     try:
         file = os.open(os.path.join(path, "lock"), os.O_RDWR | os.O_NOFOLLOW)
     except FileNotFoundError:

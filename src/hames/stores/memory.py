@@ -8,9 +8,10 @@ import msgspec
 from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
-from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsent
+from hames.core.ports import Arrival, Claim, Clock, Departure, Past, SessionRow, Unsent
 from hames.stores import rows
 from hames.stores.letters import heard
+from hames.stores.past import SNAPSHOTS, past
 
 
 class _Session:
@@ -29,7 +30,8 @@ class _Session:
 
 
 class MemoryStore:
-    """Implements `Store`, `SessionList`, `Arrivals`, `Departures` and `Blobs`. Nothing is durable."""
+    """Implements `Store`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`. Nothing is
+    durable."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -140,6 +142,16 @@ class MemoryStore:
         blob = blob_id(data)
         self._blobs[blob] = data
         return blob
+
+    async def last(self, workspace: str) -> Past | None:
+        for listed in await self.sessions():
+            told = [row for row in self._sessions[listed.session].rows if row.type in SNAPSHOTS]
+            if told and listed.workspace == workspace:
+                return past(told)
+        return None
+
+    async def hold(self, blobs: Sequence[BlobId]) -> bool:
+        return all(blob in self._blobs for blob in blobs)
 
     def _kept(self, blob: BlobId) -> bytes:
         if blob not in self._blobs:

@@ -7,6 +7,7 @@ import msgspec
 
 from hames.core.errors import DamagedLog
 from hames.core.ids import BlobId
+from hames.stores.blob_files import BlobFiles
 
 _ADD = "INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING"
 _BROUGHT_AGAIN = "UPDATE blob SET at_ms = ? WHERE sha256 = ?"
@@ -31,6 +32,19 @@ def bring(connection: Connection, pieces: Sequence[Piece], at_ms: int) -> int:
         else:
             connection.execute(_BROUGHT_AGAIN, (at_ms, piece.blob))
     return new_bytes
+
+
+def hold(connection: Connection, files: BlobFiles, blobs: Sequence[BlobId], at_ms: int) -> bool:
+    """Whether all of these are there; if so they count as brought now. Nobody may sweep. Raises `OSError`."""
+    for blob in blobs:
+        found = connection.execute(_SIZES, (blob,)).fetchone()
+        if found is None:
+            return False
+        size, kept = found
+        if not (files.is_whole(blob, size) if kept is None else kept == size):
+            return False
+    connection.executemany(_BROUGHT_AGAIN, [(at_ms, blob) for blob in blobs])
+    return True
 
 
 def find(connection: Connection, blob: BlobId) -> Piece:

@@ -20,13 +20,14 @@ from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry, TurnEnded
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
-from hames.core.ports import Arrival, Claim, Clock, Departure, SessionRow, Unsent
+from hames.core.ports import Arrival, Claim, Clock, Departure, Past, SessionRow, Unsent
 from hames.stores import letters, rows
 from hames.stores.blob_files import BlobFiles, address
 from hames.stores.database import BUSY_S, file_error
 from hames.stores.layout import ADD_EVENT
 from hames.stores.locks import SessionLocks
-from hames.stores.pieces import Piece, bring, find, sizes
+from hames.stores.past import past, snapshots
+from hames.stores.pieces import Piece, bring, find, hold, sizes
 from hames.stores.writer import Writer
 
 T = TypeVar("T")
@@ -82,7 +83,7 @@ async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -
 
 
 class SqliteStore:
-    """Implements `Store`, `SessionList`, `Arrivals`, `Departures` and `Blobs`.
+    """Implements `Store`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`.
 
     Made by `open_sqlite`; to be closed, or used in `async with`.
     """
@@ -229,6 +230,30 @@ class SqliteStore:
         piece = await self._writer.in_thread(self._take, path)
         self._staged[piece.blob] = piece
         return piece.blob
+
+    async def last(self, workspace: str) -> Past | None:
+        try:
+            return await self._writer.read(lambda connection: past(snapshots(connection, workspace)))
+        except DamagedLog:
+            # Damage there is damage of other sessions: whoever opens one of them is told.
+            return None
+
+    async def hold(self, blobs: Sequence[BlobId]) -> bool:
+        wanted = [blob for blob in blobs if blob not in self._staged]
+        at_ms = self._now_ms()
+
+        def work(connection: Connection) -> bool:
+            try:
+                return hold(connection, self._files, wanted, at_ms)
+            except OSError as error:
+                raise file_error(error, self._locks.directory) from error
+
+        # Before the transaction: whoever sweeps takes these two in the same order.
+        held = await self._writer.in_thread(self._files.hold_off_sweeps)
+        try:
+            return await self._writer.commit(work)
+        finally:
+            os.close(held)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)

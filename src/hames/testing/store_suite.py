@@ -1,4 +1,4 @@
-"""What every store must do. Run each of `CHECKS`, and of those in `sharing_suite`, against a store of yours.
+"""What every store must do. Run `CHECKS`, and those of `sharing_suite` and `past_suite`, against yours.
 
 A check opens the store as often as it likes; what was appended before must be there again.
 """
@@ -28,6 +28,7 @@ from hames.core.ports import (
     Blobs,
     Claim,
     Departures,
+    PastTrees,
     SessionList,
     Store,
 )
@@ -39,7 +40,7 @@ TWO = SessionId("01two")
 BIG = bytes(range(256)) * (INLINE_BYTES // 256) + b"one over"
 
 
-class FullStore(Store, SessionList, Arrivals, Departures, Blobs, Protocol):
+class FullStore(Store, SessionList, Arrivals, Departures, Blobs, PastTrees, Protocol):
     """A store with all that belongs to it."""
 
 
