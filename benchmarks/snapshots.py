@@ -76,7 +76,7 @@ class Kept:
         self.shelf = shelf
         os.makedirs(f"{shelf}/scratch")
         self.contents = Contents(self.read)
-        workspace = Workspace(root, f"{shelf}/scratch", (), Budget(10**6, 10**11))
+        workspace = Workspace(root, lambda: f"{shelf}/scratch", (), Budget(10**6, 10**11))
         self.capturer = Capturer(workspace, self.contents, SystemClock())
         self.tree: Tree | None = None
         self.bytes = 0

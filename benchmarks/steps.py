@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hames.assembly.build import sandbox_for
+from hames.assembly.build import boundary_of, sandbox_for
 from hames.assembly.settings import Flags, load
 from hames.core.ids import JobId
 from hames.core.ports import CommandSpec
@@ -93,7 +93,8 @@ def floor_command(url: str, workspace: Path, sandbox: str, state: Path) -> list[
 
 def sandbox_words(workspace: Path) -> list[str]:
     """The very words that hames puts before a command, but for the descriptor of its status."""
-    plan = sandbox_for(load(Flags(workspace=str(workspace)))).wrap(
+    settings = load(Flags(workspace=str(workspace)))
+    plan = sandbox_for(settings, boundary_of(settings)).wrap(
         CommandSpec(JobId("1"), ("--end--",), str(workspace), {})
     )
     words = list(plan.argv[: plan.argv.index("--end--")])

@@ -5,10 +5,19 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from hames.context.assemble import body_blobs
-from hames.context.view import fold
-from hames.core.errors import ArgumentProblem
-from hames.core.events import AnyEvent, CommandFact, Effect, Entry, JobFinished, JobStarted, Usage
-from hames.core.ids import JobId
+from hames.context.view import View, fold
+from hames.core.errors import ArgumentProblem, StoreFull
+from hames.core.events import (
+    AnyEvent,
+    CommandFact,
+    Effect,
+    Entry,
+    JobFinished,
+    JobStarted,
+    SnapshotTaken,
+    Usage,
+)
+from hames.core.ids import JobId, blob_id
 from hames.core.messages import Text
 from hames.core.ports import (
     ApprovalAnswer,
@@ -20,6 +29,7 @@ from hames.core.ports import (
     Jobs,
     Judgement,
     Listener,
+    Look,
     Model,
     Passing,
     Prepared,
@@ -33,6 +43,7 @@ from hames.loop.kit import Answerer, TurnLimits
 from hames.session.host import Host, HostParts, Place
 from hames.session.resume import requests_in
 from hames.session.session import Session
+from hames.session.trees import Keeping, NoTrees
 from hames.stores.memory import MemoryStore
 from hames.testing.chance import FixedChance
 from hames.testing.clock import VirtualClock
@@ -159,6 +170,30 @@ class Watcher:
         self.deltas.append((step, delta))
 
 
+class BenchTrees(NoTrees):
+    """Looks at a workspace that is a few words, and fails when the test says so."""
+
+    def __init__(self) -> None:
+        self.workspace = b"as it was"
+        self.begun = 0
+        self.looked: list[Sequence[str] | None] = []
+        self.full_from: int | None = None
+        self._last = b""
+
+    def begin(self) -> None:
+        self.begun += 1
+
+    async def look(self, paths: Sequence[str] | None = None) -> Look:
+        self.looked.append(paths)
+        if self.full_from is not None and len(self.looked) >= self.full_from:
+            raise StoreFull("no room for a snapshot")
+        tree = blob_id(self.workspace)
+        if self.workspace == self._last:
+            return Look(tree)
+        self._last = self.workspace
+        return Look(tree, (SnapshotTaken(tree),), (self.workspace,))
+
+
 class CountingStore(MemoryStore):
     """Remembers what each append brought: how many events, which blobs."""
 
@@ -199,6 +234,7 @@ class Rig:
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
         self.real_jobs: Jobs | None = None
+        self.trees: Callable[[View], Keeping] = lambda _: NoTrees()
         self.runtime = BenchRuntime()
         self.watcher = Watcher()
         self.listener: Listener = self.watcher
@@ -220,6 +256,7 @@ class Rig:
                 policy=self.policy,
                 approver=self.person,
                 jobs=self.real_jobs or self.jobs,
+                trees=self.trees,
                 runtime=self.runtime,
                 listener=self.listener,
                 clock=self.clock,

@@ -68,7 +68,7 @@ class Desk:
         self.scratch = shelf / "scratch"
         self.scratch.mkdir(exist_ok=True)
         self.contents = Contents(self.shelf.read)
-        self.workspace = Workspace(str(root), str(self.scratch), tuple(leave_out), budget)
+        self.workspace = Workspace(str(root), lambda: str(self.scratch), tuple(leave_out), budget)
         self.capturer = Capturer(self.workspace, self.contents, SystemClock())
         self.tree: Tree | None = None
         self.packs: list[BlobId] = []

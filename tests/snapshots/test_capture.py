@@ -220,7 +220,7 @@ def test_what_the_caller_leaves_out_is_not_entered(tmp_path: Path) -> None:
     tree = desk.take()
     assert [path for path, _ in tree.entries()] == ["file"]
     assert [(gap.path, gap.why) for gap in tree.not_covered] == [("state", "set_aside")]
-    assert Workspace("/", "/", ("/a/b",)).set_aside() == {"a/b"}
+    assert Workspace("/", str, ("/a/b",)).set_aside() == {"a/b"}
 
 
 def test_over_the_budget_what_git_ignores_goes_first(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hames.snapshots.packs import Pack, PackWriter
 
 
 def _pack(*contents: bytes) -> Pack:
-    writer = PackWriter("/nonexistent")
+    writer = PackWriter(lambda: "/nonexistent")
     for content in contents:
         writer.add(sha256(content).digest(), content)
     (pack,) = writer.finish()
@@ -75,7 +75,7 @@ def test_a_content_that_is_nowhere_or_a_pack_that_is_gone_is_damage() -> None:
 
 
 def test_a_content_that_is_not_its_address_is_damage() -> None:
-    writer = PackWriter("/nonexistent")
+    writer = PackWriter(lambda: "/nonexistent")
     writer.add(sha256(b"a").digest(), b"not a")
     (pack,) = writer.finish()
     with pytest.raises(DamagedLog, match="damaged"):

@@ -33,7 +33,7 @@ def _address(number: int) -> bytes:
 @settings(deadline=None)
 @given(st.lists(st.binary(max_size=400), max_size=40))
 def test_what_is_put_into_a_pack_is_found_by_its_index(contents: list[bytes]) -> None:
-    writer = PackWriter("/nonexistent")
+    writer = PackWriter(lambda: "/nonexistent")
     for number, content in enumerate(contents):
         writer.add(_address(number), content)
     made = writer.finish()
@@ -63,7 +63,7 @@ def test_contents_that_do_not_shrink_are_kept_as_they_are() -> None:
 
 
 def test_a_pack_that_outgrows_memory_is_a_file_with_the_same_index(tmp_path: Path) -> None:
-    writer = PackWriter(str(tmp_path))
+    writer = PackWriter(lambda: str(tmp_path))
     contents = [os.urandom(PACK_MEMORY_BYTES // 3) for _ in range(8)]
     (tmp_path / f"pack.{os.getpid()}.0").write_bytes(b"left by a dead process of the same number")
     for number, content in enumerate(contents):
@@ -82,7 +82,7 @@ def test_a_pack_that_outgrows_memory_is_a_file_with_the_same_index(tmp_path: Pat
 
 
 def test_a_pack_that_is_large_enough_is_followed_by_another(tmp_path: Path) -> None:
-    writer = PackWriter(str(tmp_path))
+    writer = PackWriter(lambda: str(tmp_path))
     noise = os.urandom(4 * 1024 * 1024)
     for number in range(PACK_BYTES // len(noise) + 2):
         writer.add(_address(number), noise)
@@ -92,7 +92,7 @@ def test_a_pack_that_is_large_enough_is_followed_by_another(tmp_path: Path) -> N
 
 
 def test_what_is_discarded_leaves_no_file(tmp_path: Path) -> None:
-    writer = PackWriter(str(tmp_path))
+    writer = PackWriter(lambda: str(tmp_path))
     noise = os.urandom(4 * 1024 * 1024)
     for number in range(PACK_BYTES // len(noise) + 2):
         writer.add(_address(number), noise)
@@ -101,7 +101,7 @@ def test_what_is_discarded_leaves_no_file(tmp_path: Path) -> None:
 
 
 def _small_pack() -> bytes:
-    writer = PackWriter("/nonexistent")
+    writer = PackWriter(lambda: "/nonexistent")
     writer.add(_address(1), b"content")
     (pack,) = writer.finish()
     assert pack.payload is not None

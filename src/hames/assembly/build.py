@@ -16,9 +16,10 @@ from hames.assembly.endpoint import endpoint
 from hames.assembly.instructions import read_instructions
 from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
+from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
-from hames.core.ports import Approver, AskOptions, Model, Sandbox, Tool, Tools
+from hames.core.ports import Approver, AskOptions, Model, Sandbox, SandboxPolicy, Tool, Tools
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Answerer, TurnLimits
 from hames.models.chat import ChatWire
@@ -40,6 +41,7 @@ from hames.sandboxes.unconfined import Unconfined
 from hames.session.host import Host, HostParts, Place
 from hames.session.jobs import LaunchedJobs
 from hames.session.log import Listeners
+from hames.session.trees import Shelf
 from hames.stores.sqlite import SqliteStore, open_sqlite
 from hames.tools.bash import Bash, Shell
 from hames.tools.edit import Edit
@@ -84,12 +86,16 @@ async def build(
     clock, listeners = SystemClock(), Listeners()
     answerer = answerer_for(settings, clock, model)
     policy = policy_for(settings, mode)
-    sandbox = sandbox_for(settings, read_only=mode == "plan", confinement=policy.confinement())
+    boundary = boundary_of(settings, read_only=mode == "plan", confinement=policy.confinement())
+    sandbox = sandbox_for(settings, boundary)
     orphan_s = orphan_s if settings.orphan_s is None else settings.orphan_s
     async with open_store(settings) as store, _launched(settings, sandbox, orphan_s) as launched:
         runtime, launcher, files = launched
         listeners.add(Settling(launcher))
         env = command_env(settings.environ)
+        listing = partial(listed, files, settings.workspace)
+        shelf = Shelf(store, store, clock, partial(listeners.delta, 0), listing)
+        keepers = Keepers(settings, shelf, boundary.masked if boundary is not None else ())
         shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
         toolbox = Toolbox(
             [
@@ -114,6 +120,7 @@ async def build(
                 policy=policy,
                 approver=approver,
                 jobs=LaunchedJobs(launcher, store),
+                trees=keepers.of,
                 runtime=runtime,
                 listener=listeners,
                 clock=clock,
@@ -122,7 +129,10 @@ async def build(
                 place=place_for(settings, sandbox, mode, clock.now()),
             )
         )
-        yield Parts(host, store, answerer.profile, toolbox, listeners)
+        try:
+            yield Parts(host, store, answerer.profile, toolbox, listeners)
+        finally:
+            keepers.close()
 
 
 class _Launched(NamedTuple):
@@ -186,15 +196,13 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
     return Answerer(model, wire, profile, price, options)
 
 
-def sandbox_for(
+def boundary_of(
     settings: Settings, *, read_only: bool = False, confinement: Confinement | None = None
-) -> Sandbox:
-    """The boundary of the settings, tightened by the policy's own `confinement`.
-
-    Raises `SandboxError` when it is plainly not there.
-    """
+) -> SandboxPolicy | None:
+    """What commands may touch by the settings, tightened by the policy's own `confinement`; None where the
+    settings want no boundary."""
     if settings.sandbox == "none":
-        return Unconfined()
+        return None
     where = settings.directories
     path = settings.environ.get("PATH", os.defpath)
     programs = [os.path.realpath(found) for name in ("rg", "bash") if (found := find_program(name, path))]
@@ -209,11 +217,20 @@ def sandbox_for(
         ),
         read_only=read_only,
     )
-    if confinement is not None:
-        masked = (*policy.masked, *confinement.masked)
-        protected = (*policy.protected, *confinement.protected)
-        policy = msgspec.structs.replace(policy, masked=masked, protected=protected)
-    sandbox = Bubblewrap(policy, find_program("bwrap", path), os.path.join(where.state, "run"))
+    if confinement is None:
+        return policy
+    masked = (*policy.masked, *confinement.masked)
+    protected = (*policy.protected, *confinement.protected)
+    return msgspec.structs.replace(policy, masked=masked, protected=protected)
+
+
+def sandbox_for(settings: Settings, boundary: SandboxPolicy | None) -> Sandbox:
+    """What enforces the boundary. Raises `SandboxError` when it is plainly not there."""
+    if boundary is None:
+        return Unconfined()
+    path = settings.environ.get("PATH", os.defpath)
+    scratch = os.path.join(settings.directories.state, "run")
+    sandbox = Bubblewrap(boundary, find_program("bwrap", path), scratch)
     if problem := sandbox.problem():
         raise SandboxError(problem)
     return sandbox

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hames.assembly.build import open_store, sandbox_for
+from hames.assembly.build import boundary_of, open_store, sandbox_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain, print_lines
 from hames.channels.listing import export_lines, find_session, rows_json, story, table
@@ -16,7 +16,7 @@ async def execute(settings: Settings, words: Sequence[str]) -> int:
     for notice in settings.notices:
         complain(f"hames exec: {notice}")
     try:
-        sandbox = sandbox_for(settings)
+        sandbox = sandbox_for(settings, boundary_of(settings))
         env = command_env(settings.environ)
         return await run_foreground(sandbox, tuple(words), settings.workspace, env)
     except SandboxError as error:

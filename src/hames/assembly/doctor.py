@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from hames import __version__
-from hames.assembly.build import answerer_for, find_program, sandbox_for
+from hames.assembly.build import answerer_for, boundary_of, find_program, sandbox_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
@@ -87,7 +87,7 @@ def _ripgrep(settings: Settings) -> Finding:
 
 async def _sandbox(settings: Settings) -> Finding:
     try:
-        report = await sandbox_for(settings).probe()
+        report = await sandbox_for(settings, boundary_of(settings)).probe()
     except HamesError as error:
         return Finding("sandbox", False, str(error))
     if report.name == "none":

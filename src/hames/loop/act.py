@@ -15,13 +15,22 @@ from hames.core.errors import (
     StoreError,
     StoreFull,
 )
-from hames.core.events import CallFinished, CallJudged, CallStarted, FileIntent, ModelReplied, Outcome
-from hames.core.ids import CallId
+from hames.core.events import (
+    CallFinished,
+    CallJudged,
+    CallStarted,
+    Effect,
+    FileIntent,
+    ModelReplied,
+    Outcome,
+)
+from hames.core.ids import BlobId, CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
 from hames.core.messages import Call, Text
 from hames.core.ports import Action, CallContext, Judgement, Prepared, Reconcilable, Subject, ToolResult
 from hames.loop.approve import NOBODY, approve
 from hames.loop.kit import Kit
+from hames.loop.look import look, look_after
 from hames.loop.record import finished, intended, problem, unrun
 
 
@@ -137,8 +146,19 @@ async def _start(kit: Kit, plan: Judged) -> bool:
         except Problem as error:
             kit.journal.stage(unrun(plan.call.id, "failed", str(error)))
             return False
-    kit.journal.stage(CallStarted(call=plan.call.id, attempt=plan.attempt, intents=intents))
+    tree = await look(kit, _paths(intents)) if may_write(action.effect) else None
+    kit.journal.stage(CallStarted(call=plan.call.id, attempt=plan.attempt, intents=intents, tree_before=tree))
     return True
+
+
+def may_write(effect: Effect) -> bool:
+    """Whether a call of this kind may change the workspace."""
+    return effect != "pure"
+
+
+def _paths(intents: Sequence[FileIntent]) -> list[str] | None:
+    """All that a call will change, where it has said so."""
+    return [intent.path for intent in intents] or None
 
 
 def context_of(kit: Kit, call: CallId) -> CallContext:
@@ -228,12 +248,22 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
                 for plan in group:
                     tasks.start_soon(run, plan)
     finally:
+        tree = await _tree_after(kit, group) if results else None
         for plan in group:
             if plan.call.id in results:
                 event, result = results[plan.call.id]
+                event = msgspec.structs.replace(event, tree_after=tree) if tree else event
                 kit.journal.stage(*((result.job,) if result.job else ()), event, blobs=result.blobs)
     if broken:
         raise broken[0]
+
+
+async def _tree_after(kit: Kit, group: Sequence[Judged]) -> BlobId | None:
+    """What a group has left, when it may have written: such a call is alone in its group."""
+    started = kit.view.open_calls[group[0].call.id].started
+    if started is None or not may_write(group[0].prepared.action.effect):
+        return None
+    return await look_after(kit, _paths(started.intents))
 
 
 async def run_one(kit: Kit, plan: Judged) -> ToolResult:

@@ -46,6 +46,7 @@ async def ask(kit: Kit, request: Assembled) -> Answered:
         # Also if the disk is full now: then the event goes to the log with the end of the turn.
         kit.assembler.sent(kit.view.head)
         await kit.journal.record()
+        kit.trees.begin()
         begun_s = kit.clock.elapsed()
         try:
             reply = await _listen(kit, request, step)

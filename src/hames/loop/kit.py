@@ -22,6 +22,7 @@ from hames.core.ports import (
     Model,
     Policy,
     Tools,
+    Trees,
 )
 from hames.core.profiles import ModelProfile
 
@@ -61,6 +62,7 @@ class Kit(msgspec.Struct, frozen=True):
     approver: Approver
     inbox: Inbox
     jobs: Jobs
+    trees: Trees
     listener: Listener
     clock: Clock
     chance: Chance

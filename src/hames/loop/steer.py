@@ -2,6 +2,7 @@
 
 from hames.core.events import UserSpoke
 from hames.loop.kit import Kit
+from hames.loop.look import with_tree
 
 
 async def steer(kit: Kit) -> bool:
@@ -12,7 +13,7 @@ async def steer(kit: Kit) -> bool:
             kit.journal.stage(UserSpoke(parts=words.parts, source="steer", dedup=words.dedup))
             any_news = True
     if kit.view.jobs:
-        for event in await kit.jobs.ended(kit.view.jobs):
-            kit.journal.stage(event)
-            any_news = True
+        ended = await with_tree(kit, await kit.jobs.ended(kit.view.jobs))
+        kit.journal.stage(*ended)
+        any_news = any_news or bool(ended)
     return any_news

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 
 import anyio
+import msgspec
 
 from hames.core.errors import ModelError, SandboxError, StoreFull
 from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
@@ -14,6 +15,7 @@ from hames.loop.ask import Answered, ask, assemble
 from hames.loop.budget import over, steps_taken
 from hames.loop.endings import Ending, failed
 from hames.loop.kit import Kit
+from hames.loop.look import look_after, with_tree
 from hames.loop.record import replied, unrun
 from hames.loop.shrink import shrink
 from hames.loop.steer import steer
@@ -37,15 +39,15 @@ async def run_turn(
     except ModelError as error:
         ending = failed(error)
     except SandboxError as error:
-        _close_calls(kit, "not_run", "[not run: there is no sandbox to run it in]")
+        await _close_calls(kit, "not_run", "[not run: there is no sandbox to run it in]")
         ending = Ending("failed", str(error), "sandbox")
     except StoreFull as error:
-        _close_calls(kit, "not_run", "[not run: the disk is full]")
+        await _close_calls(kit, "not_run", "[not run: the disk is full]")
         kit.journal.stage(LimitReached(limit="disk", value=0))
         ending = Ending("failed", str(error), "disk")
     except anyio.get_cancelled_exc_class():
         with anyio.CancelScope(shield=True):
-            await _end(kit, _cancelled(kit))
+            await _end(kit, await _cancelled(kit))
         raise
     return await _end(kit, ending)
 
@@ -111,8 +113,7 @@ async def _settle(kit: Kit, reply: ModelReplied, acted: Acted) -> Ending | None:
 
 async def _leave_jobs(kit: Kit) -> Ending:
     names = _named(kit.view.awaited)
-    for event in await kit.jobs.stop(kit.view.awaited):
-        kit.journal.stage(event)
+    kit.journal.stage(*await with_tree(kit, await kit.jobs.stop(kit.view.awaited)))
     words = (
         f"background work was still unfinished after {kit.limits.wait_jobs_s:g} s and was stopped: {names}"
     )
@@ -123,20 +124,21 @@ def _named(jobs: Mapping[JobId, JobStarted]) -> str:
     return ", ".join(f"{job} ({started.command})" for job, started in jobs.items())
 
 
-def _cancelled(kit: Kit) -> Ending:
-    _close_calls(kit, "cancelled", "[cancelled by the user; it was stopped]")
+async def _cancelled(kit: Kit) -> Ending:
+    await _close_calls(kit, "cancelled", "[cancelled by the user; it was stopped]")
     return Ending("cancelled", "cancelled by the user", "signal")
 
 
-def _close_calls(kit: Kit, outcome: Outcome, words: str) -> None:
+async def _close_calls(kit: Kit, outcome: Outcome, words: str) -> None:
     """Give each open call an end: these words if it was started, else that it was not."""
     for call in tuple(kit.view.open_calls.values()):
         if call.started is None:
-            kit.journal.stage(
-                unrun(call.call.id, "not_run", "[not run: the turn was stopped before it started]")
-            )
+            end = unrun(call.call.id, "not_run", "[not run: the turn was stopped before it started]")
         else:
-            kit.journal.stage(unrun(call.call.id, outcome, words))
+            end = unrun(call.call.id, outcome, words)
+            if call.started.tree_before is not None:
+                end = msgspec.structs.replace(end, tree_after=await look_after(kit))
+        kit.journal.stage(end)
 
 
 async def _end(kit: Kit, ending: Ending) -> TurnEnded:

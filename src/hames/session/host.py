@@ -1,6 +1,6 @@
 """The host: opens sessions, new ones and those that are on the log already."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -33,6 +33,7 @@ from hames.session.inbox import SessionInbox, words_among
 from hames.session.log import SessionLog
 from hames.session.resume import logged_prefix, requests_in
 from hames.session.session import Session
+from hames.session.trees import Keeping
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ class HostParts(msgspec.Struct, frozen=True):
     policy: Policy
     approver: Approver
     jobs: Jobs
+    trees: Callable[[View], Keeping]
     runtime: Runtime
     listener: Listener
     clock: Clock
@@ -188,6 +190,7 @@ class Host:
             approver=KeptAnswers(parts.approver, parts.arrivals, claim.session),
             inbox=inbox,
             jobs=parts.jobs,
+            trees=parts.trees(view),
             listener=parts.listener,
             clock=parts.clock,
             chance=parts.chance,

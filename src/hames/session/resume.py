@@ -11,6 +11,7 @@ from hames.core.ids import BlobId
 from hames.core.ports import Attachable, Reconcilable, Settled, ToolResult
 from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
 from hames.loop.kit import Kit
+from hames.loop.look import with_tree
 from hames.loop.record import finished, lost, unrun
 
 INTERRUPTED = "[not run: hames was stopped before it started]"
@@ -32,7 +33,7 @@ async def go_on(kit: Kit) -> None:
             found = await settle(kit, was, wait=True)
             if found:
                 any_lost = any_lost or isinstance(found[-1], CallLost)
-                kit.journal.stage(*found)
+                kit.journal.stage(*await with_tree(kit, found))
                 continue
         if any_lost:
             plans.append(unrun(was.call.id, "not_run", AFTER_LOSS))
@@ -47,7 +48,7 @@ async def give_up(kit: Kit) -> None:
     for was in tuple(kit.view.open_calls.values()):
         found = await settle(kit, was, wait=False) if was.started is not None else ()
         words = INTERRUPTED if was.started is None else UNFINISHED
-        kit.journal.stage(*(found or (unrun(was.call.id, "not_run", words),)))
+        kit.journal.stage(*(await with_tree(kit, found) or (unrun(was.call.id, "not_run", words),)))
 
 
 async def settle(kit: Kit, was: OpenCall, *, wait: bool) -> tuple[AnyEvent, ...]:

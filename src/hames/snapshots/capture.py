@@ -14,16 +14,16 @@ from hames.snapshots.entries import NotCovered, Tree
 from hames.snapshots.filling import Filler, Progress
 from hames.snapshots.keeping import Keeper
 from hames.snapshots.manifest import Draft, delta, whole
-from hames.snapshots.packs import Pack, PackWriter
+from hames.snapshots.packs import Pack, PackWriter, Scratch
 from hames.snapshots.scan import close_again, scan
 
 
 class Workspace(msgspec.Struct, frozen=True):
     """What is captured: all below `root` (absolute, resolved) but what is at the absolute paths `leave_out`.
-    Large packs are written to the directory `scratch`."""
+    Large packs are written to `scratch`."""
 
     root: str
-    scratch: str
+    scratch: Scratch
     leave_out: tuple[str, ...] = ()
     budget: Budget = Budget(SNAPSHOT_FILES, SNAPSHOT_BYTES)
 

@@ -68,11 +68,15 @@ def unpressed(kept: bytes, most: int) -> bytes:
         raise DamagedLog(f"a content in a pack is damaged: {error}") from error
 
 
+Scratch = Callable[[], str]
+"""A directory for files that are not in the store yet; asked for only when there is one to be written."""
+
+
 class PackWriter:
     """Makes packs. What does not fit into memory goes to files in `scratch`, which are removed by `discard`
     unless `finish` has handed them over."""
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: Scratch) -> None:
         self._scratch = scratch
         self._made: list[Pack] = []
         self._index = Index([], [], [])
@@ -123,8 +127,9 @@ class PackWriter:
 
     def _fresh_file(self) -> tuple[int, str]:
         number = 0
+        scratch = self._scratch()
         while True:
-            path = os.path.join(self._scratch, f"pack.{os.getpid()}.{number}")
+            path = os.path.join(scratch, f"pack.{os.getpid()}.{number}")
             try:
                 return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
             except FileExistsError:
