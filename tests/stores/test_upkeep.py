@@ -19,83 +19,23 @@ from hames.core.events import (
     CommandFact,
     JobFinished,
     JobStarted,
-    OutputFact,
     Repaired,
-    SessionOpened,
-    TurnEnded,
     TurnStarted,
     UserSpoke,
 )
 from hames.core.ids import BlobId, CallId, JobId, SessionId, blob_id
-from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
 from hames.core.ports import Damage
-from hames.stores.sqlite import SqliteStore, open_sqlite
 from hames.stores.upkeep import SqliteUpkeep
-from hames.testing.clock import VirtualClock
 from hames.testing.store_suite import BIG
+from tests.stores.ground import ONE, SHARED, SMALL, TWO, Ground, Pace, names
 
 pytestmark = pytest.mark.anyio
-
-ONE = SessionId("01one")
-TWO = SessionId("01two")
-SMALL = b"a small output"
-SHARED = b"named by both"
-
-
-def names(*blobs: bytes) -> list[AnyEvent]:
-    return [
-        CallFinished(CallId(f"1.{number}"), "ok", (), output=OutputFact(blob_id(data), len(data), len(data)))
-        for number, data in enumerate(blobs)
-    ]
-
-
-def story(session: SessionId, *blobs: bytes) -> list[AnyEvent]:
-    return [
-        SessionOpened(session, LOG_FORMAT, "0", "/w"),
-        UserSpoke((Text("do it"),)),
-        TurnStarted(1),
-        *names(*blobs),
-        TurnEnded(1, "done", ""),
-    ]
 
 
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Ground:
-    """A state directory, with two sessions in it."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "state"
-        self.clock = VirtualClock(1_750_000_000, jump=True)
-        self.upkeep = SqliteUpkeep(str(self.root), self.clock)
-
-    async def open(self) -> SqliteStore:
-        return await open_sqlite(str(self.root), self.clock)
-
-    async def fill(self) -> None:
-        async with await self.open() as store:
-            for session, own in ((ONE, (SMALL, BIG)), (TWO, (b"two",))):
-                claim = await store.claim(session)
-                await store.append(claim, story(session, *own, SHARED), (*own, SHARED))
-
-    def change(self, statement: str, *values: object) -> None:
-        with closing(sqlite3.connect(self.root / "log.db", isolation_level=None)) as connection:
-            assert connection.execute(statement, values).rowcount > 0
-
-    def count(self, table: str) -> int:
-        with closing(sqlite3.connect(self.root / "log.db")) as connection:
-            return int(connection.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0])
-
-    def file(self, blob: BlobId) -> Path:
-        return self.root / "blobs" / blob[:2] / blob
-
-    async def events(self, session: SessionId) -> list[AnyEvent | None]:
-        async with await self.open() as store:
-            return [entry.event for entry in await store.read(session)]
 
 
 @pytest.fixture
@@ -454,28 +394,34 @@ async def test_a_blob_that_a_running_session_brought_but_has_not_named_yet_stays
 
 
 async def test_sweeps_beside_a_session_at_work_take_nothing_from_it(ground: Ground) -> None:
-    done = anyio.Event()
+    pace = Pace()
+    upkeep = SqliteUpkeep(str(ground.root), pace)
 
-    async def work() -> None:
-        async with await ground.open() as store:
-            claim = await store.claim(ONE)
-            for number in range(25):
-                kept = ground.root / f"spool-{number}"
-                big, small = BIG + b"%d" % (number % 5), b"small %d" % (number % 5)
-                kept.write_bytes(big)
-                os.utime(kept, (0, 0))
-                await store.keep_file(str(kept))
-                claim, _ = await store.append(claim, [TurnStarted(number)], (small,))
-                claim, _ = await store.append(claim, names(big, small))
+    async def sweep(done: anyio.Event) -> None:
+        await upkeep.sweep()
         done.set()
 
-    sweeps = 0
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(work)
-        while not done.is_set():
-            await ground.upkeep.sweep()
-            sweeps += 1
-    assert sweeps > 2
+    async with await ground.open() as store, anyio.create_task_group() as tasks:
+        claim = await store.claim(ONE)
+        for number in range(24):
+            kept, swept = ground.root / f"spool-{number}", anyio.Event()
+            big, small = BIG + b"%d" % number, b"small %d" % number
+            kept.write_bytes(big)
+            os.utime(kept, (0, 0))
+            for step in range(3):
+                pace.go_on()
+                if step == number % 3:
+                    tasks.start_soon(sweep, swept)
+                    if number % 2:
+                        await swept.wait()
+                if step == 0:
+                    await store.keep_file(str(kept))
+                elif step == 1:
+                    claim, _ = await store.append(claim, [TurnStarted(number)], (small,))
+                else:
+                    claim, _ = await store.append(claim, names(big, small))
+            pace.rest()
+            await swept.wait()
     assert (await ground.upkeep.check()).damages == ()
 
 
