@@ -3,8 +3,8 @@
 `loop DIR` appends for ever and prints the head after each append. `fill DIR` appends until the disk is
 full, makes room, goes on, and prints what it met as JSON. `few DIR NAME` makes twenty appends to the
 session NAME. `step DIR` makes an append for each line of standard input. `ends DIR` fills the disk and
-then ends five sessions. `open DIR` only opens, and prints
-what it is told when that fails.
+then ends five sessions. `scratch DIR` begins a file in a scratch directory, prints where, and waits for
+the end of standard input. `open DIR` only opens, and prints what it is told when that fails.
 """
 
 import json
@@ -21,6 +21,7 @@ from hames.core.ids import SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
 from hames.core.messages import Text
 from hames.core.ports import Claim
+from hames.stores.scratch import scratch
 from hames.stores.sqlite import SqliteStore, open_sqlite
 from hames.testing.clock import VirtualClock
 
@@ -167,6 +168,13 @@ async def _stepwise(directory: str) -> None:
                 print(claim.head, flush=True)
 
 
+def _scratch(directory: str) -> None:
+    with scratch(directory) as place:
+        Path(place, "pack.1.0").write_bytes(b"half")
+        print(place, flush=True)
+        sys.stdin.read()
+
+
 async def _open(directory: str) -> None:
     try:
         async with await open_sqlite(directory, VirtualClock()):
@@ -191,6 +199,8 @@ def main() -> None:
             anyio.run(_few, directory, more[0])
         case "step":
             anyio.run(_stepwise, directory)
+        case "scratch":
+            _scratch(directory)
         case _:
             anyio.run(_open, directory)
 

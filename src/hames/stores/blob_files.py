@@ -69,20 +69,6 @@ class BlobFiles:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
 
-    def hold_off_sweeps(self) -> int:
-        """A descriptor; while it is open, nothing here is swept."""
-        file = self._opened()
-        try:
-            self._share(file)
-        except BaseException:
-            os.close(file)
-            raise
-        return file
-
-    def is_whole(self, blob: BlobId, size: int) -> bool:
-        """Whether a file of so many bytes is there. If it is, it counts as brought now."""
-        return _is_there(self.path(blob), size)
-
     def all(self) -> Iterator[tuple[str, os.stat_result]]:
         """The path and the state of every file here."""
         for above, _, names in os.walk(self._directory):
@@ -107,25 +93,19 @@ class BlobFiles:
     def _shared(self) -> Generator[None]:
         # A file that is there already, or not named yet, is not swept between this and its first name.
         with self._locked() as file:
-            self._share(file)
+            why = f"another process is sweeping {self._directory}, and does not come to an end"
+            lock_within(file, fcntl.LOCK_SH, self._busy_s, why)
             yield
-
-    def _share(self, file: int) -> None:
-        why = f"another process is sweeping {self._directory}, and does not come to an end"
-        lock_within(file, fcntl.LOCK_SH, self._busy_s, why)
 
     @contextmanager
     def _locked(self) -> Generator[int]:
         """What the lock is held on, for as long as it is."""
-        file = self._opened()
+        make_directory(self._directory)
+        file = os.open(self._directory, os.O_RDONLY)
         try:
             yield file
         finally:
             os.close(file)
-
-    def _opened(self) -> int:
-        make_directory(self._directory)
-        return os.open(self._directory, os.O_RDONLY)
 
     def _place(self, blob: BlobId) -> str:
         place = self.path(blob)

@@ -35,14 +35,18 @@ def bring(connection: Connection, pieces: Sequence[Piece], at_ms: int) -> int:
 
 
 def hold(connection: Connection, files: BlobFiles, blobs: Sequence[BlobId], at_ms: int) -> bool:
-    """Whether all of these are there; if so they count as brought now. Nobody may sweep. Raises `OSError`."""
-    for blob in blobs:
-        found = connection.execute(_SIZES, (blob,)).fetchone()
-        if found is None:
-            return False
-        size, kept = found
-        if not (files.is_whole(blob, size) if kept is None else kept == size):
-            return False
+    """Whether all of these are there; if so they count as brought now. In a transaction.
+
+    A sweep drops the row of a blob in a transaction, and the file after it: where the row is still there, the
+    file stays, too. Raises `OSError`.
+    """
+    try:
+        for blob in blobs:
+            size, kept = sizes(connection, blob)
+            if size != (files.size(blob) if kept is None else kept):
+                return False
+    except DamagedLog:
+        return False
     connection.executemany(_BROUGHT_AGAIN, [(at_ms, blob) for blob in blobs])
     return True
 

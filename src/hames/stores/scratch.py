@@ -23,7 +23,7 @@ def scratch(directory: str) -> Generator[str]:
     try:
         yield path
     finally:
-        # What cannot be removed now is for `hames gc`.
+        # What cannot be removed now is for `hames gc`, with the lock that nobody holds any more.
         with suppress(OSError):
             _remove(path)
         os.close(held)
@@ -42,9 +42,13 @@ def _made(above: str) -> tuple[str, int]:
 
 
 def _remove(path: str) -> None:
-    for name in os.listdir(path):
+    for name in sorted(os.listdir(path), key=_is_lock):
         os.unlink(os.path.join(path, name))
     os.rmdir(path)
+
+
+def _is_lock(name: str) -> bool:
+    return name == _LOCK
 
 
 def _locked(path: str) -> int:

@@ -248,12 +248,7 @@ class SqliteStore:
             except OSError as error:
                 raise file_error(error, self._locks.directory) from error
 
-        # Before the transaction: whoever sweeps takes these two in the same order.
-        held = await self._writer.in_thread(self._files.hold_off_sweeps)
-        try:
-            return await self._writer.commit(work)
-        finally:
-            os.close(held)
+        return await self._writer.commit(work)
 
     def _now_ms(self) -> int:
         return int(self._clock.now() * 1000)
