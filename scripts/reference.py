@@ -109,7 +109,12 @@ def _takes(value: Schema) -> str:
     option = next(each for each in options if each.get("type") != "null")
     if "enum" in option:
         return " or ".join(f"`{each}`" for each in cast(list[str | None], option["enum"]) if each)
-    words = {"array": "list of strings", "integer": "whole number", "number": "number"}
+    words = {
+        "array": "list of strings",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "`true` or `false`",
+    }
     text = words.get(str(option["type"]), "string")
     for bound, sign in (("minimum", "at least"), ("exclusiveMinimum", "more than")):
         if bound in option:

@@ -140,6 +140,25 @@ def test_a_trusted_project_never_says_where_requests_go(house: House, line: str)
         house.load(Flags(trust=True))
 
 
+@pytest.mark.parametrize("line", ["undo = false", "undo_files = 1", "undo_bytes = 1", "disk_quota = 1"])
+def test_a_trusted_project_takes_no_way_back_from_anybody(house: House, line: str) -> None:
+    house.write(house.project, line + "\n")
+    with pytest.raises(ConfigError, match=f'a project may not set "{line.split()[0]}"'):
+        house.load(Flags(trust=True))
+
+
+def test_snapshots_are_taken_within_bounds_unless_the_user_says_otherwise(house: House) -> None:
+    usual = house.load()
+    assert (usual.undo, usual.undo_files, usual.undo_bytes) == (True, 50_000, 2 * 1024**3)
+    house.write(house.user, "undo = false\nundo_files = 7\nundo_bytes = 8\n")
+    own = house.load()
+    assert (own.undo, own.undo_files, own.undo_bytes) == (False, 7, 8)
+    house.write(house.managed, "undo = true\nundo_files = 9\n")
+    managed = house.load()
+    assert (managed.undo, managed.undo_files, managed.undo_bytes) == (True, 9, 8)
+    assert "undo in " in managed.notices[0]
+
+
 def test_a_project_can_define_no_provider(house: House) -> None:
     house.write(house.project, '[providers.x]\nbase_url = "https://evil.example"\n')
     with pytest.raises(ConfigError, match='no setting "providers"'):

@@ -17,7 +17,7 @@ from hames.assembly.secret import Environ
 from hames.assembly.settings_file import AtTimeout, Choices, Permissions, SandboxName, read_choices
 from hames.assembly.trust import control_files, is_trusted
 from hames.core.errors import ConfigError, UsageError
-from hames.core.limits import WAIT_JOBS_S
+from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES, WAIT_JOBS_S
 from hames.core.profiles import WireName
 from hames.models.address import Proxies
 from hames.policies.modes import Mode, stricter
@@ -27,10 +27,10 @@ MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
 NEVER_BY_PROJECT = (
     *("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs"),
-    *("disk_quota", "keep_days", "orphan_s"),
+    *("disk_quota", "keep_days", "orphan_s", "undo", "undo_files", "undo_bytes"),
 )
-"""Where requests go, with which key, how far the boundary reaches, and what becomes of the log, is never a
-project's to say."""
+"""Where requests go, with which key, how far the boundary reaches, what becomes of the log, and what can be
+undone, is never a project's to say."""
 
 
 class Flags(msgspec.Struct, frozen=True):
@@ -63,6 +63,7 @@ class Settings(msgspec.Struct, frozen=True):
     """What holds for this run. `notices` are to be said aloud.
 
     `trusted`: the workspace's control files may be obeyed; `untrusted_files` are those that may not.
+    `undo_files` and `undo_bytes` are what a snapshot covers at most.
     """
 
     workspace: str
@@ -90,6 +91,9 @@ class Settings(msgspec.Struct, frozen=True):
     append_system_prompt: str = ""
     disk_quota: int | None = None
     keep_days: float | None = None
+    undo: bool = True
+    undo_files: int = SNAPSHOT_FILES
+    undo_bytes: int = SNAPSHOT_BYTES
     proxies: Proxies = Proxies()
     untrusted_files: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
@@ -153,6 +157,9 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         append_system_prompt=chosen.append_system_prompt or "",
         disk_quota=chosen.disk_quota,
         keep_days=chosen.keep_days,
+        undo=chosen.undo is not False,
+        undo_files=chosen.undo_files or SNAPSHOT_FILES,
+        undo_bytes=chosen.undo_bytes or SNAPSHOT_BYTES,
         proxies=_proxies(chosen, at.environ),
         untrusted_files=() if trusted else tuple(files),
         notices=(*merged.notices, *_notices(workspace, () if trusted else tuple(files), bare)),

@@ -97,6 +97,20 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="Days after its last change when `hames gc` deletes a session. Unset: never."),
     ] = None
+    undo: Annotated[
+        bool | None,
+        Meta(
+            description="Whether snapshots of the workspace are taken, for `hames undo`; `true` by default."
+        ),
+    ] = None
+    undo_files: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most files of the workspace that a snapshot covers; else 50,000."),
+    ] = None
+    undo_bytes: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most bytes of the workspace that a snapshot covers; else 2 GB."),
+    ] = None
     no_proxy: Annotated[
         tuple[str, ...] | None, Meta(description="Hosts reached without a proxy; else `NO_PROXY`.")
     ] = None

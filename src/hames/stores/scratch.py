@@ -12,13 +12,12 @@ _LOCK = "lock"
 
 @contextmanager
 def scratch(directory: str) -> Generator[str]:
-    """An empty directory below `directory`, that of the store. What is left in it at the end goes with it.
+    """A directory below `directory`, that of the store. What is left in it at the end goes with it.
 
     Its name says which process made it, and a lock that the process lives: its number may be used again.
     Raises `OSError`.
     """
     above = os.path.join(directory, "run")
-    make_directory(above)
     path, held = _made(above)
     try:
         yield path
@@ -34,6 +33,7 @@ def _made(above: str) -> tuple[str, int]:
     while True:
         path = os.path.join(above, f"{os.getpid()}-packs{number or ''}")
         number += 1
+        make_directory(above)
         # It may be there, left by a process that had the same number. And before it is locked it may be swept
         # by a process that sees other numbers than we do.
         with suppress(FileExistsError, FileNotFoundError):
