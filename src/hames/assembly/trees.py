@@ -7,9 +7,8 @@ from threading import Lock
 from hames.assembly.settings import Settings
 from hames.context.view import View
 from hames.core.errors import FileProblem, LauncherError, SandboxError
-from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES
 from hames.core.ports import Files, Past, SearchQuery
-from hames.session.trees import Keeper, Keeping, Shelf
+from hames.session.trees import Keeper, Keeping, NoTrees, Shelf
 from hames.snapshots.budget import Budget
 from hames.snapshots.capture import Workspace
 from hames.stores.scratch import scratch
@@ -37,8 +36,10 @@ class Keepers:
 
     def of(self, view: View) -> Keeping:
         """The keeper of the session that has come to `view`."""
+        if not self._settings.undo:
+            return NoTrees()
         root = view.opened.workspace if view.opened is not None else self._settings.workspace
-        budget = Budget(SNAPSHOT_FILES, SNAPSHOT_BYTES)
+        budget = Budget(self._settings.undo_files, self._settings.undo_bytes)
         past = None if view.tree is None else Past(view.tree, tuple(view.packs))
         keeper = Keeper(Workspace(root, self._scratch_made, self._leave_out, budget), self._shelf, past)
         self._made.append(keeper)

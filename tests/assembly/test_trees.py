@@ -1,0 +1,47 @@
+import pytest
+
+from hames.assembly.trees import Keepers
+from hames.context.view import View
+from hames.core.ports import Look
+from hames.session.trees import Shelf
+from hames.stores.memory import MemoryStore
+from hames.testing.clock import VirtualClock
+from tests.assembly.conftest import House
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def keepers(house: House) -> Keepers:
+    clock = VirtualClock()
+    store = MemoryStore(clock)
+    return Keepers(house.load(), Shelf(store, store, clock, lambda _: None), ())
+
+
+async def test_a_snapshot_covers_what_the_settings_allow(house: House) -> None:
+    for name, size in (("small", 10), ("large", 1000), ("larger", 2000)):
+        (house.workspace / name).write_bytes(b"x" * size)
+    for line, left_out in (
+        ("", []),
+        ("undo_files = 2", ["larger"]),
+        ("undo_bytes = 20", ["large", "larger"]),
+    ):
+        house.write(house.user, line)
+        made = keepers(house)
+        keeper = made.of(View())
+        look = await keeper.look()
+        made.close()
+        assert look.tree is not None
+        assert sorted(gap.path for gap in keeper.not_covered) == left_out
+
+
+async def test_no_snapshot_is_taken_where_undo_is_switched_off(house: House) -> None:
+    house.write(house.user, "undo = false\n")
+    made = keepers(house)
+    assert await made.of(View()).look() == Look()
+    made.close()
+    assert not (house.home / ".local").exists()
