@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from time import gmtime, strftime
 from typing import NamedTuple
@@ -92,24 +92,10 @@ async def build(
     async with open_store(settings) as store, _launched(settings, sandbox, orphan_s) as launched:
         runtime, launcher, files = launched
         listeners.add(Settling(launcher))
-        env = command_env(settings.environ)
         listing = partial(listed, files, settings.workspace)
         shelf = Shelf(store, store, clock, partial(listeners.delta, 0), listing)
         keepers = Keepers(settings, shelf, boundary.masked if boundary is not None else ())
-        shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
-        toolbox = Toolbox(
-            [
-                Read(files, store),
-                Write(files),
-                Edit(files),
-                Bash(launcher, files, store, shell),
-                Grep(files, store, clock),
-                FindFiles(files),
-                TodoWrite(),
-                Job(launcher),
-            ],
-            tools,
-        )
+        toolbox = Toolbox(_usual_tools(settings, store, launcher, files, clock), tools)
         host = Host(
             HostParts(
                 store=store,
@@ -129,10 +115,26 @@ async def build(
                 place=place_for(settings, sandbox, mode, clock.now()),
             )
         )
-        try:
+        with closing(keepers):
             yield Parts(host, store, answerer.profile, toolbox, listeners)
-        finally:
-            keepers.close()
+
+
+def _usual_tools(
+    settings: Settings, store: SqliteStore, launcher: CommandLauncher, files: SandboxFiles, clock: SystemClock
+) -> list[Tool]:
+    """What every session has, in the order in which the model is told of it."""
+    env = command_env(settings.environ)
+    shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
+    return [
+        Read(files, store),
+        Write(files),
+        Edit(files),
+        Bash(launcher, files, store, shell),
+        Grep(files, store, clock),
+        FindFiles(files),
+        TodoWrite(),
+        Job(launcher),
+    ]
 
 
 class _Launched(NamedTuple):
