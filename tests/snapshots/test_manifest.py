@@ -8,8 +8,8 @@ import pytest
 
 from hames.core.errors import DamagedLog, NewerLog
 from hames.core.ids import BlobId, blob_id
-from hames.snapshots.entries import Entry, Node, NotCovered, Stat, Tree
-from hames.snapshots.manifest import Draft, delta, load, whole
+from hames.snapshots.entries import Draft, Entry, Node, NotCovered, Stat, Tree
+from hames.snapshots.manifest import delta, load, whole
 
 TOP = Entry(Stat(0o040755, 1, 4096, 5, 6), b"")
 

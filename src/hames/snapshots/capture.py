@@ -10,10 +10,10 @@ from hames.core.ports import Clock
 from hames.snapshots.budget import Budget, Listed, fit
 from hames.snapshots.compare import Change, Gaps, differences
 from hames.snapshots.contents import Contents, Kept, needed
-from hames.snapshots.entries import NotCovered, Tree
+from hames.snapshots.entries import Draft, NotCovered, Tree
 from hames.snapshots.filling import Filler, Progress
 from hames.snapshots.keeping import Keeper
-from hames.snapshots.manifest import Draft, delta, whole
+from hames.snapshots.manifest import delta, whole
 from hames.snapshots.packs import Pack, PackWriter, Scratch
 from hames.snapshots.scan import close_again, scan
 
@@ -114,7 +114,7 @@ class Capturer:
         if before is None:
             tree, payload = whole(draft)
         else:
-            tree = msgspec.structs.replace(before, **draft._asdict())
+            tree = msgspec.structs.replace(before, **msgspec.structs.asdict(draft))
             changed = list(differences(before, tree))
             if changed or tree.not_covered != before.not_covered or (first and before.links):
                 entries = {change.path: change.after for change in changed if change.path}

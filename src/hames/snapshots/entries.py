@@ -97,16 +97,14 @@ class NotCovered(msgspec.Struct, frozen=True):
     bytes: int = 0
 
 
-class Tree(msgspec.Struct, frozen=True):
-    """A workspace as it was.
+class Draft(msgspec.Struct, frozen=True):
+    """A workspace as it was, without a manifest.
 
-    `blob` is the address of the manifest, `nodes` maps the path of each directory (the root is empty) to
-    what is in it, `top` is the root itself. A scan began at `taken_ns`; what is `unsure` may have changed
-    since without showing it, and is read again by the next. `whole_bytes`, `delta_bytes` and `links` are of
-    the chain of manifests down to the last whole one. Trees share the nodes in which they do not differ.
+    `nodes` maps the path of each directory (the root is empty) to what is in it, `top` is the root itself.
+    A scan began at `taken_ns`; what is `unsure` may have changed since without showing it, and is read again
+    by the next. Trees share the nodes in which they do not differ.
     """
 
-    blob: BlobId
     top: Entry
     nodes: Mapping[str, Node]
     taken_ns: int
@@ -114,9 +112,6 @@ class Tree(msgspec.Struct, frozen=True):
     not_covered: tuple[NotCovered, ...]
     files: int
     bytes: int
-    whole_bytes: int
-    delta_bytes: int
-    links: int
 
     def get(self, path: str) -> Entry | None:
         """The entry of a path; the root's for an empty one."""
@@ -131,6 +126,16 @@ class Tree(msgspec.Struct, frozen=True):
         for above, node in self.nodes.items():
             for name, entry in node.items():
                 yield join(above, name), entry
+
+
+class Tree(Draft, frozen=True):
+    """A workspace as it was. `blob` is the address of its manifest; `whole_bytes`, `delta_bytes` and `links`
+    are of the chain of manifests down to the last whole one."""
+
+    blob: BlobId
+    whole_bytes: int
+    delta_bytes: int
+    links: int
 
 
 def join(above: str, name: str) -> str:

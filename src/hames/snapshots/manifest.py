@@ -8,13 +8,12 @@ import os
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 import msgspec
 
 from hames.core.errors import DamagedLog, NewerLog
 from hames.core.ids import BlobId, blob_id
-from hames.snapshots.entries import Entry, Node, NotCovered, Stat, Tree, Why, join, split
+from hames.snapshots.entries import Draft, Entry, NotCovered, Stat, Tree, Why, split
 
 VERSION = 1
 _START = b"hames tree" + bytes([VERSION])
@@ -57,25 +56,9 @@ class _Record(msgspec.Struct, frozen=True, array_like=True):
     links: int
 
 
-class Draft(NamedTuple):
-    """A tree that has no manifest yet."""
-
-    top: Entry
-    nodes: Mapping[str, Node]
-    taken_ns: int
-    unsure: frozenset[str]
-    not_covered: tuple[NotCovered, ...]
-    files: int
-    bytes: int
-
-
 def whole(draft: Draft) -> tuple[Tree, bytes]:
     """The tree, and its manifest, which needs no other."""
-    entries = [
-        (join(above, name), entry) for above, node in draft.nodes.items() for name, entry in node.items()
-    ]
-    record = _record(draft, entries, ())
-    payload = _encode(record)
+    payload = _encode(_record(draft, list(draft.entries()), ()))
     return _tree(draft, payload, (len(payload), 0, 0)), payload
 
 
@@ -120,7 +103,14 @@ def load(read: ReadWhole, blob: BlobId) -> Tree:
 
 
 def _tree(draft: Draft, payload: bytes, sums: tuple[int, int, int]) -> Tree:
-    return Tree(blob_id(payload), *draft, *sums)
+    whole_bytes, delta_bytes, links = sums
+    return Tree(
+        **msgspec.structs.asdict(draft),
+        blob=blob_id(payload),
+        whole_bytes=whole_bytes,
+        delta_bytes=delta_bytes,
+        links=links,
+    )
 
 
 def _record(
