@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from hames.snapshots.entries import FIRST_FILE_MODE, Entry, Node, Tree, ancestors, join
+from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
 
 _NOTHING: Node = {}
 
@@ -16,8 +16,7 @@ class Gaps:
 
     def hold(self, path: str) -> bool:
         """Whether the path is not covered."""
-        paths = self._paths
-        return bool(paths) and (path in paths or any(above in paths for above in ancestors(path)))
+        return bool(self._paths) and is_within(path, self._paths)
 
 
 ChangeKind = Literal["added", "removed", "kind", "content", "mode", "time"]
@@ -55,7 +54,7 @@ def diff(before: Tree, after: Tree) -> tuple[Change, ...]:
     return tuple(sorted(change for change in found if not gaps.hold(change.path)))
 
 
-def differences(before: Tree, after: Tree) -> Iterator[Change]:
+def differences(before: Draft, after: Draft) -> Iterator[Change]:
     """Everything that differs, inodes and times too; quick where the trees share nodes. The root comes first,
     the rest in no order."""
     if before.top != after.top:

@@ -1,7 +1,7 @@
 """What a snapshot holds: entries, and the tree that they make. Names are `str` with surrogate escapes."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -154,6 +154,11 @@ def ancestors(path: str) -> Iterator[str]:
     while path:
         path = split(path)[0]
         yield path
+
+
+def is_within(path: str, places: Container[str]) -> bool:
+    """Whether the path is one of these, or below one."""
+    return path in places or any(above in places for above in ancestors(path))
 
 
 def weigh(node: Node) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from hames.snapshots.compare import Change, Gaps, differences, joined
-from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, join, split
+from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, is_within, join, split
 
 Obstacle = Literal["changed", "not_empty", "not_covered", "in_the_way"]
 """Why a path stays as it is. `changed`: by somebody, after the agent. `not_empty`: a directory with something
@@ -136,8 +136,7 @@ class _Planner:
         return entry is not None and entry.kind == "directory"
 
     def _is_forced(self, path: str) -> bool:
-        force = self._force
-        return bool(force) and (path in force or any(above in force for above in ancestors(path)))
+        return bool(self._force) and is_within(path, self._force)
 
     def _set(self, path: str, now: Entry | None, to: Entry | None) -> None:
         if to is None:

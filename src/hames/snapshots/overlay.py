@@ -1,0 +1,185 @@
+"""The tree that files go back to: as it was, with what the user has changed since laid over it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import msgspec
+
+from hames.snapshots.compare import Change, Gaps, differences
+from hames.snapshots.entries import Draft, Entry, Node, Tree, ancestors, is_within, join, split, weigh
+from hames.snapshots.manifest import delta
+
+_NOTHING: Node = {}
+
+
+class Gap(NamedTuple):
+    """Two snapshots, one right after the other, between which only the user was at work."""
+
+    before: Tree
+    after: Tree
+
+
+class Replayed(msgspec.Struct, frozen=True):
+    """A tree to go back to. `payload` is its manifest, empty when it is the one that it started from.
+
+    `kept` are the paths that stay as the user made them although the agent had changed them before: what
+    they were at the start cannot be had together with it.
+    """
+
+    tree: Tree
+    payload: bytes
+    kept: tuple[str, ...]
+
+
+def replay(start: Tree, gaps: Iterable[Gap], force: Iterable[str] = ()) -> Replayed:
+    """`start` (which must be on the log) with what the user changed in all later `gaps`, in their order; so
+    without what anybody else did. At and below the paths of `force` it stays as it was at the start.
+
+    A directory that the user has removed stays where something is put back into it, and one that the agent
+    has made where the user has put something.
+    """
+    overlay = _Overlay(start, frozenset(force))
+    for gap in gaps:
+        overlay.lay(gap)
+    return overlay.made()
+
+
+class _Laid(NamedTuple):
+    """What the user last made of a path, in which gap, and all that there was then."""
+
+    entry: Entry | None
+    rank: int
+    tree: Tree | None
+
+
+class _Overlay:
+    def __init__(self, start: Tree, force: frozenset[str]) -> None:
+        self._start = start
+        self._force = force
+        self._laid: dict[str, _Laid] = {}
+        self._kept: set[str] = set()
+        self._unsure = set(start.unsure)
+        self._rank = 0
+        self._top = start.top
+        self._nodes: dict[str, Node] = dict(start.nodes)
+        self._own: dict[str, dict[str, Entry]] = {}
+
+    def lay(self, gap: Gap) -> None:
+        gaps = Gaps(self._start, gap.before, gap.after)
+        self._rank += 1
+        for change in differences(gap.before, gap.after):
+            if not gaps.hold(change.path) and not is_within(change.path, self._force):
+                self._lay(change, gap.after)
+        self._unsure.update(gap.after.unsure)
+
+    def made(self) -> Replayed:
+        visible = self._visible()
+        for path in sorted(self._laid, reverse=True):
+            # What is in it still, or again, is not the user's to remove: the agent did.
+            if self._laid[path].entry is None and self._get(path) and not self._nodes.get(path):
+                self._set(path, None)
+        for path in sorted(visible):
+            entry, _, tree = self._laid[path]
+            for above in reversed([*ancestors(path)]):
+                self._let_enter(above, tree)
+            if entry is not None and entry.kind != "directory" and self._empty(path):
+                self._kept.add(path)
+            self._set(path, entry)
+        return self._stored()
+
+    def _lay(self, change: Change, tree: Tree) -> None:
+        path, before, after = change
+        laid = self._laid.get(path, _Laid(self._start.get(path), 0, None))
+        if change.kind == "time":
+            if laid.entry == before:
+                self._laid[path] = laid._replace(entry=after)
+            return
+        self._laid[path] = _Laid(after, self._rank, tree)
+        if not _is_like(laid.entry, before) and not _is_like(laid.entry, after):
+            self._kept.add(path)
+
+    def _visible(self) -> set[str]:
+        """The paths that can be as the user made them. What was made later hides what was before: a file
+        what is below its name, and what is below a name a file."""
+        visible: set[str] = set()
+        needed: set[str] = set()
+        solid: set[str] = set()
+        for path, (entry, _, _) in sorted(self._laid.items(), key=lambda item: -item[1].rank):
+            if entry is None:
+                continue
+            over = solid.intersection(ancestors(path))
+            self._kept |= over
+            if over or (entry.kind != "directory" and path in needed):
+                continue
+            visible.add(path)
+            needed.update(ancestors(path))
+            if entry.kind != "directory":
+                solid.add(path)
+        return visible
+
+    def _stored(self) -> Replayed:
+        start = self._start
+        touched = self._own.keys() | (start.nodes.keys() - self._nodes.keys())
+        weights = [
+            (weigh(self._nodes.get(path, _NOTHING)), weigh(start.nodes.get(path, _NOTHING)))
+            for path in touched
+        ]
+        draft = Draft(
+            self._top,
+            self._nodes,
+            start.taken_ns,
+            frozenset(path for path in self._unsure if self._get(path) is not None),
+            start.not_covered,
+            start.files + sum(after[0] - before[0] for after, before in weights),
+            start.bytes + sum(after[1] - before[1] for after, before in weights),
+        )
+        changes = tuple(differences(start, draft))
+        if not changes:
+            return Replayed(start, b"", ())
+        tree, payload = delta(draft, start, {change.path: change.after for change in changes if change.path})
+        kept = sorted(path for path in self._kept if not _is_like(self._get(path), start.get(path)))
+        return Replayed(tree, payload, tuple(kept))
+
+    def _let_enter(self, path: str, tree: Tree | None) -> None:
+        """There has to be a directory: something of the user's is in it."""
+        entry = None if tree is None else tree.get(path)
+        if path not in self._nodes and entry is not None:
+            self._set(path, entry)
+            self._kept.add(path)
+
+    def _empty(self, path: str) -> bool:
+        """Take out all below a path. Whether there was something."""
+        names = tuple(self._nodes.get(path, _NOTHING))
+        for name in names:
+            inside = join(path, name)
+            self._empty(inside)
+            self._set(inside, None)
+        return bool(names)
+
+    def _get(self, path: str) -> Entry | None:
+        if not path:
+            return self._top
+        above, name = split(path)
+        return self._nodes.get(above, _NOTHING).get(name)
+
+    def _set(self, path: str, entry: Entry | None) -> None:
+        if entry is None or entry.kind != "directory":
+            self._nodes.pop(path, None)
+            self._own.pop(path, None)
+        elif path not in self._nodes:
+            self._nodes[path] = self._own[path] = {}
+        if not path:
+            self._top = entry or self._top
+            return
+        above, name = split(path)
+        node = self._own.get(above)
+        if node is None:
+            self._nodes[above] = node = self._own[above] = dict(self._nodes[above])
+        if entry is None:
+            del node[name]
+        else:
+            node[name] = entry
+
+
+def _is_like(one: Entry | None, other: Entry | None) -> bool:
+    return other is None if one is None else one.is_like(other)
