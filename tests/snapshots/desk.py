@@ -74,8 +74,10 @@ class Desk:
         self.packs: list[BlobId] = []
         self.last: Captured | None = None
 
-    def take(self, sources: Sources = NO_SOURCES, *, first: bool = False) -> Tree:
-        captured = self.capturer.capture(self.tree, sources, first=first)
+    def take(
+        self, sources: Sources = NO_SOURCES, *, first: bool = False, only: Iterable[str] | None = None
+    ) -> Tree:
+        captured = self.capturer.capture(self.tree, sources, first=first, only=only)
         self.shelf.commit(captured)
         self.packs += captured.packs
         self.contents.name(captured.packs)

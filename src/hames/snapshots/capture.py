@@ -1,5 +1,6 @@
 """Takes a snapshot: looks, reads what is new, and makes what is to be stored of it."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import msgspec
@@ -10,12 +11,13 @@ from hames.core.ports import Clock
 from hames.snapshots.budget import Budget, Listed, fit
 from hames.snapshots.compare import Change, Gaps, differences
 from hames.snapshots.contents import Contents, Kept, needed
-from hames.snapshots.entries import Draft, NotCovered, Tree
+from hames.snapshots.entries import Draft, NotCovered, Tree, split
 from hames.snapshots.filling import Filler, Progress
 from hames.snapshots.keeping import Keeper
+from hames.snapshots.known import look_at
 from hames.snapshots.manifest import delta, whole
 from hames.snapshots.packs import Pack, PackWriter, Scratch
-from hames.snapshots.scan import close_again, scan
+from hames.snapshots.scan import Scan, close_again, scan
 
 
 class Workspace(msgspec.Struct, frozen=True):
@@ -64,6 +66,13 @@ class Captured(msgspec.Struct, frozen=True):
         return self.tree.not_covered
 
 
+class _Drafted(NamedTuple):
+    """What was found. Only directories of `touched` differ from before; None: any of them may."""
+
+    draft: Draft
+    touched: set[str] | None
+
+
 class Capturer:
     """Takes the snapshots of one session. `contents` are those of all packs that its log has named."""
 
@@ -72,42 +81,75 @@ class Capturer:
         self._contents = contents
         self._clock = clock
 
-    def capture(self, before: Tree | None, sources: Sources = NO_SOURCES, *, first: bool = False) -> Captured:
+    def capture(
+        self,
+        before: Tree | None,
+        sources: Sources = NO_SOURCES,
+        *,
+        first: bool = False,
+        only: Iterable[str] | None = None,
+    ) -> Captured:
         """The workspace as it is, compared with `before`, which must be on the log.
 
         `first`: this session's log has none yet, and `before` is of another session, whose packs `contents`
         has. Then all that is needed is named, and the manifest builds on no other.
+        `only` these paths (relative to the root, free of links) and the directories above them are looked at,
+        with all below them; what has changed beside them is found by the next look at everything. There must
+        be a `before`, and it is no `first`.
         Raises `OSError`; then nothing is left in `scratch`.
         """
         keeper = Keeper(self._contents, PackWriter(self._workspace.scratch), sources.kept)
+        taken_ns = int(self._clock.now() * 1e9)
         try:
-            draft = self._draft(before, keeper, sources)
+            found = self._look(before, only)
+            if found is None:
+                assert before is not None
+                return Captured(before, (), {}, (), (), ())
+            drafted = self._draft(before, (found, taken_ns), keeper, sources)
             made = keeper.finish()
         except BaseException:
             keeper.discard()
             raise
-        return self._captured(before, draft, (made, list(keeper.borrowed)), first=first)
+        return self._captured(before, drafted, (made, list(keeper.borrowed)), first=first)
 
-    def _draft(self, before: Tree | None, keeper: Keeper, sources: Sources) -> Draft:
-        workspace, budget = self._workspace, self._workspace.budget
-        taken_ns = int(self._clock.now() * 1e9)
-        found = scan(workspace.root, before, workspace.set_aside(), budget.files * 10)
+    def _look(self, before: Tree | None, only: Iterable[str] | None) -> Scan | None:
+        workspace = self._workspace
+        if only is None:
+            return scan(workspace.root, before, workspace.set_aside(), workspace.budget.files * 10)
+        assert before is not None
+        return look_at(workspace.root, before, only, workspace.set_aside())
+
+    def _draft(
+        self, before: Tree | None, look: tuple[Scan, int], keeper: Keeper, sources: Sources
+    ) -> _Drafted:
+        root, budget = self._workspace.root, self._workspace.budget
+        found, taken_ns = look
         nodes = found.nodes
+        fitted = None
         try:
             missed = found.missed
             if not budget.holds(found.files, found.bytes):
                 fitted = fit(nodes, budget, sources.listed)
                 nodes, missed = fitted.nodes, [*missed, *fitted.left_out]
                 found = found._replace(nodes=nodes, files=fitted.files, bytes=fitted.bytes)
-            filled = Filler(before, found, taken_ns, keeper.keep).fill(workspace.root, sources.progress)
+            filled = Filler(before, found, taken_ns, keeper.keep).fill(root, sources.progress)
         finally:
-            top = close_again(workspace.root, found, nodes)
+            top = close_again(root, found, nodes)
         gaps = tuple(sorted((*missed, *filled.unreadable), key=_path))
-        return Draft(top, nodes, taken_ns, filled.unsure, gaps, filled.files, filled.bytes)
+        unsure = filled.unsure if before is None else filled.unsure | (before.unsure - found.again)
+        draft = Draft(top, nodes, taken_ns, unsure, gaps, filled.files, filled.bytes)
+        touched = {*found.touched, *filled.touched, *(split(path)[0] for path in found.opened)}
+        return _Drafted(draft, None if fitted else touched)
 
     def _captured(
-        self, before: Tree | None, draft: Draft, packs_of: tuple[list[Pack], list[BlobId]], *, first: bool
+        self,
+        before: Tree | None,
+        drafted: _Drafted,
+        packs_of: tuple[list[Pack], list[BlobId]],
+        *,
+        first: bool,
     ) -> Captured:
+        draft, touched = drafted
         made, borrowed = packs_of
         payload = b""
         changed: list[Change] = []
@@ -115,7 +157,7 @@ class Capturer:
             tree, payload = whole(draft)
         else:
             tree = msgspec.structs.replace(before, **msgspec.structs.asdict(draft))
-            changed = list(differences(before, tree))
+            changed = list(differences(before, tree, touched))
             if changed or tree.not_covered != before.not_covered or (first and before.links):
                 entries = {change.path: change.after for change in changed if change.path}
                 tree, payload = whole(draft) if first else delta(draft, before, entries)

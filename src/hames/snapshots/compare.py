@@ -1,6 +1,7 @@
 """What differs between two trees."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Literal, NamedTuple
 
 from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
@@ -54,19 +55,16 @@ def diff(before: Tree, after: Tree) -> tuple[Change, ...]:
     return tuple(sorted(change for change in found if not gaps.hold(change.path)))
 
 
-def differences(before: Draft, after: Draft) -> Iterator[Change]:
+def differences(before: Draft, after: Draft, among: Iterable[str] | None = None) -> Iterator[Change]:
     """Everything that differs, inodes and times too; quick where the trees share nodes. The root comes first,
-    the rest in no order."""
+    the rest in no order. Only the directories `among`, where it is known that there is nothing else."""
     if before.top != after.top:
         yield Change("", before.top, after.top)
     old, new = before.nodes, after.nodes
-    for above, node in new.items():
-        was = old.get(above, _NOTHING)
+    for above in chain(new, old.keys() - new.keys()) if among is None else among:
+        was, node = old.get(above, _NOTHING), new.get(above, _NOTHING)
         if was is not node:
             yield from _of_node(above, was, node)
-    for above in old.keys() - new.keys():
-        for name, entry in old[above].items():
-            yield Change(join(above, name), entry, None)
 
 
 def _of_node(above: str, was: Node, node: Node) -> Iterator[Change]:

@@ -1,6 +1,7 @@
 """Gives the entries that a scan found new, or not sure, their content."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
 from hames.snapshots.beneath import Beneath
@@ -19,13 +20,15 @@ Progress = Callable[[int, int], None]
 
 
 class Filled(NamedTuple):
-    """The entries with their content. `unsure` may yet change without showing it."""
+    """The entries with their content. `unsure` may yet change without showing it; the nodes of `touched` were
+    changed."""
 
     nodes: dict[str, Node]
     unsure: frozenset[str]
     unreadable: list[NotCovered]
     files: int
     bytes: int
+    touched: AbstractSet[str]
 
 
 class Filler:
@@ -33,7 +36,7 @@ class Filler:
 
     def __init__(self, before: Tree | None, found: Scan, taken_ns: int, keep: Keep) -> None:
         self._before = before
-        self._fresh = found.fresh
+        self._wanted = {*found.fresh, *map(split, found.again)}
         self._nodes = found.nodes
         self._taken_ns = taken_ns
         self._keep = keep
@@ -45,14 +48,12 @@ class Filler:
 
     def fill(self, root: str, progress: Progress | None) -> Filled:
         """Read all. Raises `OSError` when `root` is gone."""
-        wanted = set(self._fresh)
-        if self._before is not None:
-            wanted.update(map(split, self._before.unsure))
         nodes = self._nodes
-        listed = sorted(key for key in wanted if _is_to_be_read(nodes.get(key[0]), key[1]))
+        listed = sorted(key for key in self._wanted if _is_to_be_read(nodes.get(key[0]), key[1]))
         if listed:
             self._read(root, listed, progress)
-        return Filled(nodes, frozenset(self._unsure), self._unreadable, self._files, self._bytes)
+        touched = self._own.keys()
+        return Filled(nodes, frozenset(self._unsure), self._unreadable, self._files, self._bytes, touched)
 
     def _read(self, root: str, listed: list[tuple[str, str]], progress: Progress | None) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from hames.snapshots.beneath import OPEN_DIRECTORY, Beneath, set_mode
@@ -33,7 +33,9 @@ _STAYS: frozenset[Why] = frozenset(("ignored", "large", "many"))
 
 
 class Scan(NamedTuple):
-    """What a scan found. Entries of `fresh` files and links have no content yet; their nodes are new.
+    """What a scan found. Entries of `fresh` files and links have no content yet; their nodes are new. `again`
+    are those that the scan before was not sure of. Only nodes of `touched` are not those from before, as far
+    as `fresh` and `again` do not change them.
 
     `opened` are directories that their owner, who we are, had closed since the scan before: they were opened
     to see what is inside, and have these modes again after `close_again`.
@@ -46,6 +48,8 @@ class Scan(NamedTuple):
     files: int
     bytes: int
     opened: dict[str, int]
+    again: frozenset[str]
+    touched: set[str]
 
 
 def scan(root: str, before: Tree | None, set_aside: frozenset[str] = frozenset(), most: int = 10**9) -> Scan:
@@ -54,10 +58,12 @@ def scan(root: str, before: Tree | None, set_aside: frozenset[str] = frozenset()
     `set_aside` are relative paths that are passed over, and so is what `before` left out for the budget.
     After `most` files, directories are not entered any more. Raises `OSError` when `root` cannot be seen.
     """
-    return _Scanner(before, set_aside, most).run(root)
+    return Scanner(before, set_aside, most).run(root)
 
 
-class _Scanner:
+class Scanner:
+    """One look; see `scan`."""
+
     def __init__(self, before: Tree | None, set_aside: frozenset[str], most: int) -> None:
         self._before: Mapping[str, Node] = {} if before is None else before.nodes
         self._set_aside = set_aside
@@ -71,23 +77,39 @@ class _Scanner:
         self._files = 0 if before is None else before.files
         self._bytes = 0 if before is None else before.bytes
         self._top = None if before is None else before.top
-        self._changed = before is None
+        self._unsure: frozenset[str] = frozenset() if before is None else before.unsure
+        self._touched: set[str] = set()
         self._opened: dict[str, int] = {}
 
     def run(self, root: str) -> Scan:
+        """Look. Raises `OSError` when `root` cannot be seen."""
         try:
             self._look(root)
         except BaseException:
             shut(root, self._opened)
             raise
+        gone = self._before.keys() - self._nodes.keys() if self._touched else ()
+        return self._found(root, gone, self._unsure)
+
+    def _found(self, root: str, gone: Iterable[str], again: frozenset[str]) -> Scan:
         found = os.stat(root, follow_symlinks=False)
         entry = Entry(Stat._make(read_stat(found)), b"")
         if "" in self._opened:
             entry = entry._replace(stat=entry.stat._replace(mode=DIRECTORY | self._opened[""]))
-        if self._changed:
-            for path in self._before.keys() - self._nodes.keys():
-                self._count(self._before[path], -1)
-        return Scan(entry, self._nodes, self._fresh, self._missed, self._files, self._bytes, self._opened)
+        for path in gone:
+            self._count(self._before[path], -1)
+            self._touched.add(path)
+        return Scan(
+            entry,
+            self._nodes,
+            self._fresh,
+            self._missed,
+            self._files,
+            self._bytes,
+            self._opened,
+            again,
+            self._touched,
+        )
 
     def _look(self, root: str) -> None:
         try:
@@ -124,7 +146,7 @@ class _Scanner:
                     continue
                 if known is not None and known[0] == seen:
                     after[name] = known
-                elif self._is_covered(descriptor, path, each):
+                elif self._is_covered(descriptor, path, name, each.stat(follow_symlinks=False)):
                     same = False
                     after[name] = Entry(Stat._make(seen), b"")
                     if seen[0] >= FIRST_FILE_MODE:
@@ -136,10 +158,10 @@ class _Scanner:
         if same and len(after) == len(before):
             self._nodes[path] = before
             if path not in self._before:
-                self._changed = True
+                self._touched.add(path)
         else:
             self._nodes[path] = after
-            self._changed = True
+            self._touched.add(path)
             self._count(before, -1)
             self._count(after, 1)
         for name in below:
@@ -177,11 +199,9 @@ class _Scanner:
         self._opened[join(path, name)] = set_mode(above, name, None)
         return False
 
-    def _is_covered(self, descriptor: int, path: str, each: "os.DirEntry[str]") -> bool:
+    def _is_covered(self, descriptor: int, path: str, name: str, found: os.stat_result) -> bool:
         """Whether what was not here before, or has changed, is to be an entry."""
-        name = each.name
         inside = join(path, name)
-        found = each.stat(follow_symlinks=False)
         if inside in self._set_aside:
             self._missed.append(NotCovered(inside, "set_aside"))
         elif inside in self._left_out:
@@ -220,7 +240,7 @@ class _Scanner:
 
     def _drop(self, path: str, name: str) -> None:
         self._nodes[path] = {key: entry for key, entry in self._nodes[path].items() if key != name}
-        self._changed = True
+        self._touched.add(path)
 
     def _count(self, node: Node, sign: int) -> None:
         files, size = weigh(node)
