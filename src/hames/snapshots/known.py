@@ -111,7 +111,7 @@ class _KnownPaths(Scanner):
                 return False
             self._set(above, name, Entry(Stat._make(read_stat(found)), b""))
         if found.st_mode < FIRST_FILE_MODE:
-            return self._directory_at(place, above, name, depth, last=last)
+            return self._directory_at(beneath, above, name, depth, last=last)
         if known is not None and known.kind == "directory":
             self._purge(inside)
         if changed:
@@ -120,24 +120,29 @@ class _KnownPaths(Scanner):
             self._shared.add(found.st_ino)
         return False
 
-    def _directory_at(self, place: int, above: str, name: str, depth: int, *, last: bool) -> bool:
+    def _directory_at(self, beneath: Beneath, above: str, name: str, depth: int, *, last: bool) -> bool:
         inside = join(above, name)
+        place = beneath.directory(above)
         if depth >= DEEPEST:
             self._pass_over(above, name, "deep")
             return False
+        whole = last
         try:
-            closed = self._is_closed(place, above, name)
+            if not whole and self._is_closed(place, above, name):
+                # It was so before: nothing in it can have changed.
+                return False
+            # One that was closed since was opened by this: what was done in it before that is to be seen.
+            whole = whole or inside in self._opened
+            if not whole:
+                beneath.directory(inside)
         except OSError as error:
             if isinstance(error, PermissionError):
                 self._purge(inside)
                 self._pass_over(above, name, "unreadable")
             return False
-        if last or inside in self._opened:
-            # It was closed since: only a look at all in it can tell what was done before that.
+        if whole:
             self._purge(inside)
             self._enter(place, above, name, depth)
-            return False
-        if closed:
             return False
         node = self._before.get(inside)
         if node is None:
