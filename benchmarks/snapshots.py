@@ -3,8 +3,9 @@
 python benchmarks/snapshots.py [--rounds 15] [--steps 1000] [--out FILE]
 
 On 50, 10,000 and 100,000 files of 0.5 to 7 kB: the first snapshot, one without a change, one with 5 changed
-files, a restore of those, and of everything. And what 1,000 steps of 5 changed files in 10,000 take on disk,
-beside the changed bytes compressed one by one. Times are of the machine; the ratios count.
+files, a restore of those, and of everything; looks at one known path, with and without a change. And what
+1,000 steps of 5 changed files in 10,000 take on disk, beside the changed bytes compressed one by one. Times
+are of the machine; the ratios count.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,8 +87,8 @@ class Kept:
             file.seek(start)
             return file.read(limit)
 
-    def capture(self) -> Captured:
-        return self.capturer.capture(self.tree)
+    def capture(self, only: Sequence[str] | None = None) -> Captured:
+        return self.capturer.capture(self.tree, only=only)
 
     def commit(self, captured: Captured) -> None:
         for path, blob in captured.pack_files.items():
@@ -122,14 +123,12 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
     first, _ = timed(kept.take)
     time.sleep(0.05)
     kept.take()
-    floors: list[float] = []
-    still: list[float] = []
-    some: list[float] = []
-    back: list[float] = []
+    taken: list[tuple[float, ...]] = []
     for _ in range(rounds):
         floor, _ = timed(lambda: walk(root))
         unchanged, captured = timed(kept.capture)
         assert not captured.blobs
+        one, one_changed = known_path(kept, chance)
         before = kept.take()
         for path in chance.sample(paths, 5):
             Path(path).write_bytes(text(chance))
@@ -146,12 +145,12 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         # What was changed a moment ago is read again once: that is a price of the change.
         time.sleep(0.05)
         kept.take()
-        for times, took in ((floors, floor), (still, unchanged), (some, changed), (back, restored)):
-            times.append(took)
+        taken.append((floor, unchanged, changed, restored, one, one_changed))
+    floors, still, some, back, known, known_changed = zip(*taken, strict=True)
     everything = restore_all(kept, files)
     middle = statistics.median
 
-    def ratio(times: list[float]) -> float:
+    def ratio(times: Sequence[float]) -> float:
         return middle(took / floor for took, floor in zip(times, floors, strict=True))
 
     found = {
@@ -162,6 +161,8 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         "five_changed_ratio": ratio(some),
         "five_restored_ms": middle(back),
         "five_restored_ratio": ratio(back),
+        "known_path_ms": middle(known),
+        "known_path_changed_ms": middle(known_changed),
         "first_ms": first,
         "first_over_first_walk": first / floor_first,
         "all_restored_ms": everything,
@@ -169,6 +170,21 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
     shutil.rmtree(root)
     shutil.rmtree(shelf)
     return {name: round(value, 3) for name, value in found.items()}
+
+
+def known_path(kept: Kept, chance: random.Random) -> tuple[float, float]:
+    """A look at one file, as a tool that writes one takes it before and after."""
+    assert kept.tree is not None
+    path = chance.choice([path for path, entry in kept.tree.entries() if entry.kind == "file"])
+    same, captured = timed(lambda: kept.capture([path]))
+    assert not captured.changes
+    Path(kept.root, path).write_bytes(text(chance))
+    changed, captured = timed(lambda: kept.capture([path]))
+    assert len(captured.changes) == 1
+    kept.commit(captured)
+    time.sleep(0.05)
+    kept.take()
+    return same, changed
 
 
 def restore_all(kept: Kept, files: int) -> float:

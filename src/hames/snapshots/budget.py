@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from hames.snapshots.entries import FIRST_FILE_MODE, Node, NotCovered, Why, ancestors, join, split
+from hames.snapshots.entries import FIRST_FILE_MODE, Node, NotCovered, Why, ancestors, is_within, join, split
 
 Listed = Callable[[], set[bytes] | None]
 """The files below the root that git would not ignore, as raw relative paths (a nested repository as one, with
@@ -89,7 +89,7 @@ def _without(nodes: Mapping[str, Node], out: Iterable[str], gone: set[str]) -> d
         leaving.setdefault(above, set()).add(name)
     kept: dict[str, Node] = {}
     for above, node in nodes.items():
-        if above in gone or (gone and any(each in gone for each in ancestors(above))):
+        if gone and is_within(above, gone):
             continue
         names = leaving.get(above)
         kept[above] = node if names is None else {n: entry for n, entry in node.items() if n not in names}

@@ -72,8 +72,11 @@ class _KnownPaths(Scanner):
         same = not found.touched and not again and found.top == before.top
         if same and set(missed) == set(before.not_covered):
             return None
-        nodes = {path: node for path, node in before.nodes.items() if path not in self._gone}
-        return found._replace(nodes=nodes | found.nodes, missed=missed)
+        nodes = dict(before.nodes)
+        for path in self._gone:
+            del nodes[path]
+        nodes.update(found.nodes)
+        return found._replace(nodes=nodes, missed=missed)
 
     def _is_seen(self, path: str) -> bool:
         return path in self._seen or is_within(path, self._whole)
