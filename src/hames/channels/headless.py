@@ -7,7 +7,8 @@ import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 
-from hames.context.view import Totals, View, final_text
+from hames.context.lasting import Totals
+from hames.context.view import View, final_text
 from hames.core.errors import ExitCode, UsageError
 from hames.core.events import (
     CallFinished,

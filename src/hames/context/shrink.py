@@ -37,7 +37,7 @@ def shrink(view: View, tokens: int, window: int, *, forced: bool = False) -> Con
     if not cleared:
         return None
     reason = "the provider refused the request as too long" if forced else "the window is nearly full"
-    return ContextShrunk(segment=view.segment + 1, reason=reason, cleared=tuple(cleared))
+    return ContextShrunk(segment=view.segments + 1, reason=reason, cleared=tuple(cleared))
 
 
 def _clearable(messages: Sequence[Message]) -> list[ToolMessage]:

@@ -1,9 +1,11 @@
 """The fold: from the events of a session to what its next step needs to know."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from hames.context.lasting import Lasting
+from hames.context.rewinding import taken_back
 from hames.core.events import (
     AnyEvent,
     ApprovalAnswered,
@@ -39,12 +41,11 @@ from hames.core.events import (
     Todo,
     TurnEnded,
     TurnStarted,
-    Usage,
     UserSpoke,
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import BlobId, CallId, JobId
+from hames.core.ids import CallId, JobId
 from hames.core.messages import AssistantMessage, Call, Message, Part, Text, ToolMessage, UserMessage
 
 REPAIRED = "[the result of this call is not known any more: the log was damaged]"
@@ -71,93 +72,63 @@ class LastRequest(msgspec.Struct, frozen=True):
     messages: int
 
 
-class Totals(msgspec.Struct, frozen=True):
-    """What the session has used so far. `nano_usd` is None as soon as one price was not known."""
-
-    requests: int = 0
-    replies: int = 0
-    input: int = 0
-    cached: int = 0
-    output: int = 0
-    reasoning: int = 0
-    nano_usd: int | None = 0
-
-    def plus(self, usage: Usage, nano_usd: int | None) -> "Totals":
-        """These totals and one reply more."""
-        known = self.nano_usd is not None and nano_usd is not None
-        return msgspec.structs.replace(
-            self,
-            replies=self.replies + 1,
-            input=self.input + usage.input,
-            cached=self.cached + usage.cached,
-            output=self.output + usage.output,
-            reasoning=self.reasoning + usage.reasoning,
-            nano_usd=(self.nano_usd or 0) + (nano_usd or 0) if known else None,
-        )
-
-
-class View:
-    """A session as its events have left it. Only `fold` changes it; everybody else reads.
+class View(Lasting):
+    """A session as its events have left it. Only `fold` and `pass_over` change it; everybody else reads.
 
     `messages` is what the model has been and will be shown. Results stand in the order in which the
-    model asked, and words that arrive while calls are open stand after the results. `tree` is the last
-    snapshot, `packs` are what holds the contents of all of them.
+    model asked, and words that arrive while calls are open stand after the results.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.opened: SessionOpened | None = None
         self.pinned: SettingsPinned | None = None
-        self.head = 0
         self.segment = 0
         self.turn = 0
         self.turn_open = False
-        self.turn_first_step = 1
+        self.turn_steps = 0
         self.ended: TurnEnded | None = None
-        self.step = 0
         self.messages: list[Message] = []
         self.reply: ModelReplied | None = None
         self.last_request: LastRequest | None = None
-        self.totals = Totals()
         self.cwd = ""
-        self.mode = ""
-        self.wait: WaitStarted | None = None
         self.seen: dict[str, str] = {}
         self.todos: tuple[Todo, ...] = ()
-        self.jobs: dict[JobId, JobStarted] = {}
-        self.detached: set[JobId] = set()
-        self.outputs: dict[CallId, OutputFact] = {}
-        self.tree: BlobId | None = None
-        self.packs: list[BlobId] = []
         self.open_calls: dict[CallId, OpenCall] = {}
         self._order: list[Call] = []
         self._results: dict[CallId, tuple[Part, ...]] = {}
         self._held: list[UserMessage] = []
-        self._dedup: set[str] = set()
+        self._told_of: set[JobId] = set()
 
     def fold(self, entry: Entry) -> None:
-        """Take in the next entry."""
-        self.head = entry.seq
+        """Take in the next entry. A `Rewound` is none of these: whoever writes one folds the log again."""
+        self.keep(entry)
         if entry.event is not None:
             self._take(entry.event, entry)
 
-    @property
-    def awaited(self) -> dict[JobId, JobStarted]:
-        """The background commands that a turn waits for: those that were not detached."""
-        return {job: started for job, started in self.jobs.items() if job not in self.detached}
+    def pass_over(self, entry: Entry) -> None:
+        """Take in an entry that a `Rewound` has taken back, or is: only what cannot be taken back counts.
 
-    def has_heard(self, dedup: str | None) -> bool:
-        """Whether words with this key are in the log already."""
-        return dedup is not None and dedup in self._dedup
+        The end of a background command is one of that, if the model still knows of its start.
+        """
+        self.keep(entry)
+        match entry.event:
+            case JobFinished() if entry.event.job in self._told_of:
+                self._news(entry.event)
+            case Rewound():
+                self._fill_in()
+            case _:
+                pass
 
     def _take(self, event: AnyEvent, entry: Entry) -> None:
         match event:
-            case SessionOpened() | SettingsPinned() | ModeChanged():
+            case SessionOpened() | SettingsPinned():
                 self._setting(event)
-            case UserSpoke() | JobStarted() | JobDetached() | JobFinished() | ChildReported():
+            case UserSpoke() | JobStarted() | JobFinished() | ChildReported():
                 self._news(event)
             case TurnStarted() | TurnEnded():
                 self._turn(event)
-            case RequestSent() | ModelReplied() | ModelFailed() | WaitStarted() | WaitEnded():
+            case RequestSent() | ModelReplied():
                 self._model(event, entry)
             case (
                 CallIntended()
@@ -171,15 +142,19 @@ class View:
                 self._call(event, entry)
             case ContextShrunk():
                 self._shrink(event)
-            case SnapshotTaken():
-                self.tree = event.tree
-                self.packs.extend(event.packs)
+            case Rewound():
+                raise ValueError("a view cannot go back by itself: fold the log again")
             case (
                 SessionClosed()
+                | ModeChanged()
+                | WaitStarted()
+                | WaitEnded()
+                | ModelFailed()
+                | JobDetached()
                 | LimitReached()
+                | SnapshotTaken()
                 | RestoreStarted()
                 | FilesRestored()
-                | Rewound()
                 | ChildOpened()
                 | ScheduleSet()
                 | Labelled()
@@ -189,35 +164,23 @@ class View:
 
     # Settings and words
 
-    def _setting(self, event: SessionOpened | SettingsPinned | ModeChanged) -> None:
-        match event:
-            case SessionOpened():
-                self.opened, self.cwd = event, event.workspace
-            case SettingsPinned():
-                if event.segment != self.segment:
-                    self.last_request = None
-                self.pinned, self.mode, self.segment = event, event.mode, event.segment
-            case ModeChanged():
-                self.mode = event.mode
+    def _setting(self, event: SessionOpened | SettingsPinned) -> None:
+        if isinstance(event, SessionOpened):
+            self.opened, self.cwd = event, event.workspace
+            return
+        if event.segment != self.segment:
+            self.last_request = None
+        self.pinned, self.segment = event, event.segment
 
-    def _news(self, event: UserSpoke | JobStarted | JobDetached | JobFinished | ChildReported) -> None:
+    def _news(self, event: UserSpoke | JobStarted | JobFinished | ChildReported) -> None:
         match event:
-            case UserSpoke():
-                if event.dedup is not None:
-                    self._dedup.add(event.dedup)
+            case UserSpoke() | ChildReported():
                 self._say(UserMessage(event.parts))
             case JobStarted():
-                self.jobs[event.job] = event
-            case JobDetached():
-                self.detached.add(event.job)
+                self._told_of.add(event.job)
             case JobFinished():
-                self.jobs.pop(event.job, None)
-                self.detached.discard(event.job)
-                if event.output is not None:
-                    self.outputs[CallId(event.job)] = event.output
+                self._told_of.discard(event.job)
                 self._say(UserMessage((Text(event.told),)))
-            case ChildReported():
-                self._say(UserMessage(event.parts))
 
     def _say(self, message: UserMessage) -> None:
         if self._order:
@@ -230,37 +193,25 @@ class View:
     def _turn(self, event: TurnStarted | TurnEnded) -> None:
         if isinstance(event, TurnStarted):
             self.turn, self.turn_open = event.turn, True
-            self.turn_first_step, self.ended = self.step + 1, None
+            self.turn_steps, self.ended = 0, None
         else:
             self.turn_open, self.ended = False, event
 
-    def _model(
-        self, event: RequestSent | ModelReplied | ModelFailed | WaitStarted | WaitEnded, entry: Entry
-    ) -> None:
-        match event:
-            case RequestSent():
-                self._fill_in()
-                self.step = event.step
-                self.segment = event.segment
-                self.last_request = LastRequest(entry.seq, event, len(self.messages))
-                self.totals = msgspec.structs.replace(self.totals, requests=self.totals.requests + 1)
-            case ModelReplied():
-                self._fill_in()
-                self.reply, self.wait = event, None
-                self.totals = self.totals.plus(event.usage, event.nano_usd)
-                self.messages.append(event.message)
-                # A turn is open as long as it has calls: also where a repair took its start away.
-                self.turn_open = self.turn_open or bool(event.message.calls)
-                self._order = list(event.message.calls)
-                self._results = {}
-                for call in event.message.calls:
-                    self.open_calls[call.id] = OpenCall(call, event.step)
-            case WaitStarted():
-                self.wait = event
-            case WaitEnded():
-                self.wait = None
-            case ModelFailed():
-                pass
+    def _model(self, event: RequestSent | ModelReplied, entry: Entry) -> None:
+        self._fill_in()
+        if isinstance(event, RequestSent):
+            self.segment = event.segment
+            self.last_request = LastRequest(entry.seq, event, len(self.messages))
+            return
+        self.reply = event
+        self.turn_steps += 1
+        self.messages.append(event.message)
+        # A turn is open as long as it has calls: also where a repair took its start away.
+        self.turn_open = self.turn_open or bool(event.message.calls)
+        self._order = list(event.message.calls)
+        self._results = {}
+        for call in event.message.calls:
+            self.open_calls[call.id] = OpenCall(call, event.step)
 
     # Calls
 
@@ -301,8 +252,6 @@ class View:
             self.seen[fact.path] = fact.sha256
         if event.todos is not None:
             self.todos = event.todos
-        if event.output is not None:
-            self.outputs[event.call] = event.output
         if event.command is not None and event.command.cwd is not None:
             self.cwd = event.command.cwd
 
@@ -344,11 +293,14 @@ def cleared_text(message: ToolMessage, outputs: Mapping[CallId, OutputFact]) -> 
     return f"[{size} bytes cleared to save room; make the call again if you need it]"
 
 
-def fold(entries: Iterable[Entry]) -> View:
+def fold(entries: Sequence[Entry]) -> View:
     """The view after these entries."""
-    view = View()
+    view, gone = View(), taken_back(entries)
     for entry in entries:
-        view.fold(entry)
+        if entry.seq in gone:
+            view.pass_over(entry)
+        else:
+            view.fold(entry)
     return view
 
 

@@ -36,5 +36,4 @@ def over(kit: Kit) -> Over | None:
 
 def steps_taken(view: View) -> int:
     """Steps of the present turn that have been answered."""
-    answered = view.reply.step if view.reply is not None else 0
-    return max(0, answered - view.turn_first_step + 1)
+    return view.turn_steps

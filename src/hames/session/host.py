@@ -113,7 +113,7 @@ class Host:
         if was and was.model == parts.answerer.profile.model and was.wire == self._wire_name():
             pinned = await self._take_up(was, assembler, entries, view.last_request)
         if was is None or pinned is None:
-            pinned = self._pin(log, assembler, segment=view.segment + 1)
+            pinned = self._pin(log, assembler, segment=view.segments + 1)
         elif (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
         resumed = self._session(claim, log, view, assembler, pinned)

@@ -65,7 +65,7 @@ class Session:
         for said in (*self.inbox.take(), *words):
             if not view.has_heard(said.dedup):
                 kit.journal.stage(UserSpoke(parts=said.parts, dedup=said.dedup))
-        kit.journal.stage(TurnStarted(turn=view.turn + 1))
+        kit.journal.stage(TurnStarted(turn=view.turns + 1))
         return await run_turn(kit, self._pinned)
 
     async def go_on(self) -> TurnEnded:
