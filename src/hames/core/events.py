@@ -384,8 +384,8 @@ TakenBack = Literal["undo", "redo", "rewind", "fork"]
 
 class RestoreStarted(Event, frozen=True):
     """Files are about to be put back: from `now` to `to`, where the agent had left `was`. Cut short, it is
-    done again from these. `through` is the entry that they go back to, `force` what is put back although it
-    was changed by somebody since."""
+    done again from these. `through` is the entry that they go back to, the view too with `context`; `force`
+    is what is put back although it was changed by somebody since."""
 
     now: BlobId
     was: BlobId
@@ -393,6 +393,7 @@ class RestoreStarted(Event, frozen=True):
     through: int
     what: TakenBack
     force: tuple[str, ...] = ()
+    context: bool = True
 
 
 class FilesRestored(Event, frozen=True):
