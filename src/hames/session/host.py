@@ -1,7 +1,9 @@
 """The host: opens sessions, new ones and those that are on the log already."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 
+import anyio
 import msgspec
 
 from hames.context.assemble import Assembler
@@ -26,11 +28,14 @@ from hames.core.ports import (
     Runtime,
     Store,
     Tools,
+    Trees,
 )
 from hames.loop.kit import Answerer, Kit, TurnLimits
 from hames.session.approvals import KeptAnswers
+from hames.session.history import cut_short
 from hames.session.inbox import SessionInbox, words_among
-from hames.session.log import SessionLog
+from hames.session.interrupt import uninterrupted
+from hames.session.log import Listeners, SessionLog
 from hames.session.resume import logged_prefix, requests_in
 from hames.session.session import Session
 from hames.session.trees import Keeping
@@ -66,6 +71,25 @@ class HostParts(msgspec.Struct, frozen=True):
     place: Place
 
 
+class Held(msgspec.Struct, frozen=True):
+    """A session that is ours for a while, and in which no turn runs: what is on its log, and what works with
+    it. `root` is its workspace."""
+
+    session: SessionId
+    entries: Sequence[Entry]
+    log: SessionLog
+    kit: Kit
+    keeper: Keeping
+    root: str
+
+
+class Branch(msgspec.Struct, frozen=True):
+    """A session that is being made of another one: its log, and its first event."""
+
+    log: SessionLog
+    opened: SessionOpened
+
+
 class Host:
     """Opens sessions."""
 
@@ -78,8 +102,7 @@ class Host:
         Raises `SessionBusy` when `session` is in use.
         """
         parts = self._parts
-        if session is None:
-            session = session_id(int(parts.clock.now() * 1000), parts.chance.bits(80))
+        session = session or self._new_id()
         claim = await parts.store.claim(session)
         await parts.runtime.enter(claim)
         view = View()
@@ -100,10 +123,7 @@ class Host:
         """
         parts = self._parts
         claim = await parts.store.claim(session, take_over=take_over)
-        await parts.runtime.enter(claim)
-        entries = await parts.store.read(session)
-        if not entries:
-            raise SessionMissing(f"there is no session {session}")
+        claim, entries = await self._enter(claim)
         view = fold(entries)
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         assembler = Assembler(parts.answerer.wire)
@@ -121,6 +141,67 @@ class Host:
             if not view.has_heard(words.dedup):
                 resumed.inbox.put(words)
         return resumed
+
+    async def _enter(self, claim: Claim) -> tuple[Claim, Sequence[Entry]]:
+        """What is on the log, when whoever left in the midst of a restore has been helped to its end."""
+        parts = self._parts
+        await parts.runtime.enter(claim)
+        entries = await parts.store.read(claim.session)
+        if not entries:
+            raise SessionMissing(f"there is no session {claim.session}")
+        restore = cut_short(entries)
+        if restore is None:
+            return claim, entries
+        view = fold(entries)
+        log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+        keeper = parts.trees(view)
+        root = self._root(view)
+        from hames.session.restoring import put_back_again  # noqa: PLC0415 - most starts never need it
+
+        async def work() -> None:
+            ended = await put_back_again(keeper, root, restore, entries)
+            await log.write(*ended.events, blobs=ended.blobs)
+
+        try:
+            await uninterrupted(work)
+        finally:
+            keeper.close()
+        return log.claim, await parts.store.read(claim.session)
+
+    @asynccontextmanager
+    async def hold(self, session: SessionId) -> AsyncGenerator[Held]:
+        """A session to go back in, let go of at the end. Raises `SessionMissing` and `SessionBusy`."""
+        parts = self._parts
+        own = await parts.store.claim(session)
+        try:
+            claim, entries = await self._enter(own)
+            view = fold(entries)
+            log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+            keeper = parts.trees(view)
+            kit = self._kit(session, log, view, keeper, Assembler(parts.answerer.wire), SessionInbox())
+            try:
+                yield Held(session, entries, log, kit, keeper, self._root(view))
+            finally:
+                keeper.close()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await parts.store.release(own)
+
+    @asynccontextmanager
+    async def branch(self, held: Held, workspace: str) -> AsyncGenerator[Branch]:
+        """A new session that is to begin as `held` has; let go of at the end. Nothing is on the log yet."""
+        parts = self._parts
+        claim = await parts.store.claim(self._new_id())
+        try:
+            opened = self._opened(claim.session)
+            opened = msgspec.structs.replace(opened, workspace=workspace, parent=held.session)
+            yield Branch(SessionLog(parts.store, claim, View(), parts.clock, Listeners()), opened)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await parts.store.release(claim)
+
+    def _root(self, view: View) -> str:
+        return view.opened.workspace if view.opened is not None else self._parts.place.workspace
 
     async def _take_up(
         self, was: SettingsPinned, assembler: Assembler, entries: Sequence[Entry], last: LastRequest | None
@@ -174,12 +255,28 @@ class Host:
     def _wire_name(self) -> str:
         return self._parts.answerer.profile.provider.wire
 
+    def _new_id(self) -> SessionId:
+        return session_id(int(self._parts.clock.now() * 1000), self._parts.chance.bits(80))
+
     def _session(
         self, claim: Claim, log: SessionLog, view: View, assembler: Assembler, pinned: Pinned
     ) -> Session:
         parts = self._parts
         inbox = SessionInbox()
-        kit = Kit(
+        kit = self._kit(claim.session, log, view, parts.trees(view), assembler, inbox)
+        return Session(claim.session, kit, pinned, inbox, parts.arrivals)
+
+    def _kit(
+        self,
+        session: SessionId,
+        log: SessionLog,
+        view: View,
+        trees: Trees,
+        assembler: Assembler,
+        inbox: SessionInbox,
+    ) -> Kit:
+        parts = self._parts
+        return Kit(
             journal=log,
             view=view,
             assembler=assembler,
@@ -187,13 +284,12 @@ class Host:
             answerer=parts.answerer,
             tools=parts.tools,
             policy=parts.policy,
-            approver=KeptAnswers(parts.approver, parts.arrivals, claim.session),
+            approver=KeptAnswers(parts.approver, parts.arrivals, session),
             inbox=inbox,
             jobs=parts.jobs,
-            trees=parts.trees(view),
+            trees=trees,
             listener=parts.listener,
             clock=parts.clock,
             chance=parts.chance,
             limits=parts.limits,
         )
-        return Session(claim.session, kit, pinned, inbox, parts.arrivals)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as cancellation: what is cancelled is waited for."""
+"""SIGINT and SIGTERM as cancellation: what is cancelled is waited for, and what must not be is not."""
 
 import signal
 from collections.abc import Awaitable, Callable
@@ -28,3 +28,11 @@ async def interruptible(work: Callable[[], Awaitable[T]]) -> T | None:
                 outcome.append(await work())
             tasks.cancel_scope.cancel()
     return outcome[0] if outcome else None
+
+
+async def uninterrupted(work: Callable[[], Awaitable[T]]) -> T:
+    """Do `work` to its end, also when it is cancelled meanwhile: for what must not stop half-way."""
+    outcome: list[T] = []
+    with anyio.CancelScope(shield=True):
+        outcome.append(await work())
+    return outcome[0]

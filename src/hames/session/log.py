@@ -24,6 +24,15 @@ class SessionLog:
         self._staged: list[AnyEvent] = []
         self._blobs: list[bytes] = []
 
+    @property
+    def claim(self) -> Claim:
+        """The claim as the last commit has left it."""
+        return self._claim
+
+    async def read(self) -> Sequence[Entry]:
+        """All that is durable."""
+        return await self._store.read(self._claim.session)
+
     def stage(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
         """Fold events into the view; the next `record` makes them durable."""
         at_ms = int(self._clock.now() * 1000)
@@ -36,6 +45,15 @@ class SessionLog:
     async def record(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
         """Make these, and all that is staged, durable in one commit; then tell the listener."""
         self.stage(*events, blobs=blobs)
+        await self._commit()
+
+    async def write(self, *events: AnyEvent, blobs: Sequence[bytes] = ()) -> None:
+        """As `record`, but these are not folded: the view is not the session's any more."""
+        self._staged.extend(events)
+        self._blobs.extend(blobs)
+        await self._commit()
+
+    async def _commit(self) -> None:
         if not self._staged:
             return
         staged, kept = self._staged, self._blobs

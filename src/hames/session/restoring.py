@@ -1,0 +1,166 @@
+"""Puts files back: the three trees that it takes are durable before the first byte changes."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from hames.core.errors import DamagedLog, StoreError, UsageError
+from hames.core.events import (
+    AnyEvent,
+    Entry,
+    FilesRestored,
+    Repaired,
+    RestoreStarted,
+    Rewound,
+    TakenBack,
+    UserSpoke,
+)
+from hames.core.messages import Text
+from hames.core.ports import Look
+from hames.core.text import presentable
+from hames.session.history import Course
+from hames.session.trees import Keeping
+from hames.snapshots.compare import ChangeKind, diff
+from hames.snapshots.contents import Contents
+from hames.snapshots.entries import Tree
+from hames.snapshots.overlay import Gap, replay
+from hames.snapshots.plan import Conflict, plan
+from hames.snapshots.restore import Failure, restore
+
+NAMED_PATHS = 20
+"""Paths that the model is told of when files alone went back."""
+
+
+class Trees(NamedTuple):
+    """What decides a restore: the workspace as it is, as it was last seen, and as it is to be."""
+
+    now: Tree
+    was: Tree
+    to: Tree
+
+
+class Aim(NamedTuple):
+    """What a restore is to do. `look` and `payload` go to the log with `event`; `stays` are the paths in
+    which the user's own change stands over what would go back."""
+
+    event: RestoreStarted
+    trees: Trees
+    look: Look
+    payload: bytes
+    stays: tuple[Conflict, ...]
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What goes back where: to the entry `through`, the view too with `context`."""
+
+    what: TakenBack
+    through: int
+    context: bool
+    force: tuple[str, ...] = ()
+
+
+class PutBack(msgspec.Struct, frozen=True):
+    """What a restore came to."""
+
+    changed: tuple[tuple[str, ChangeKind], ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+class Ended(NamedTuple):
+    """A restore that is over, and what says so on the log."""
+
+    done: PutBack
+    events: tuple[AnyEvent, ...]
+    blobs: tuple[bytes, ...]
+
+
+async def take_aim(keeper: Keeping, root: str, course: Course, asked: Asked) -> Aim:
+    """What is to be done, so that of all since the point only what the user did stays. Changes nothing.
+
+    Raises `UsageError` when the workspace cannot be looked at.
+    """
+    look = await keeper.look()
+    if look.tree is None:
+        raise unseen(root)
+    now, start, was = [await keeper.load(tree) for tree in (look.tree, course.start, course.was)]
+    gaps = [Gap(await keeper.load(before), await keeper.load(after)) for before, after in course.changes]
+    replayed = await keeper.work(lambda _: replay(start, gaps, asked.force))
+    event = RestoreStarted(
+        now=now.blob,
+        was=was.blob,
+        to=replayed.tree.blob,
+        through=asked.through,
+        what=asked.what,
+        force=asked.force,
+        context=asked.context,
+    )
+    stays = tuple(
+        Conflict(path, was.get(path), now.get(path), start.get(path), "changed") for path in replayed.kept
+    )
+    return Aim(event, Trees(now, was, replayed.tree), look, replayed.payload, stays)
+
+
+def unseen(root: str) -> UsageError:
+    """The error of a workspace that nobody can look at."""
+    return UsageError(
+        f"no snapshot can be taken of {root}: undo is switched off, or it cannot be read; the conversation "
+        "alone can go back: --context"
+    )
+
+
+async def put_back(keeper: Keeping, root: str, event: RestoreStarted, trees: Trees) -> Ended:
+    """Do what is on the log as `event`, also for a second time. Raises `StoreError`: then it is to be done
+    again."""
+
+    def work(contents: Contents) -> tuple[list[Conflict], tuple[Failure, ...]]:
+        made = plan(trees.now, trees.was, trees.to, event.force)
+        done = restore(root, made, contents, sync=True)
+        return [*made.conflicts, *done.conflicts], done.failures
+
+    try:
+        conflicts, failures = await keeper.work(work)
+    except OSError as error:
+        raise StoreError(f"the files of {root} cannot be put back: {error.strerror}") from error
+    look = await keeper.look()
+    after = trees.to if look.tree is None else await keeper.load(look.tree)
+    changed: list[tuple[str, ChangeKind]] = [(each.path, each.kind) for each in diff(trees.now, after)]
+    done = PutBack(tuple(changed), tuple({each.path: each for each in conflicts}.values()), failures)
+    return Ended(done, (*look.events, *_ends(event, after, done)), look.blobs)
+
+
+async def put_back_again(
+    keeper: Keeping, root: str, event: RestoreStarted, entries: Sequence[Entry]
+) -> Ended:
+    """Do a restore that was cut short. Raises `DamagedLog` when what it takes is gone; once a repair has said
+    so, it is given up."""
+    try:
+        now, was, to = [await keeper.load(tree) for tree in (event.now, event.was, event.to)]
+        return await put_back(keeper, root, event, Trees(now, was, to))
+    except DamagedLog:
+        if not any(isinstance(entry.event, Repaired) for entry in entries):
+            raise
+    return Ended(PutBack(), (FilesRestored(tree=event.now, failed=(".",)), *_view(event, ())), ())
+
+
+def _ends(event: RestoreStarted, after: Tree, done: PutBack) -> tuple[AnyEvent, ...]:
+    kept = tuple(presentable(conflict.path) for conflict in done.conflicts)
+    failed = tuple(presentable(failure.path) for failure in done.failures)
+    changed = [presentable(path) for path, _ in done.changed]
+    return FilesRestored(tree=after.blob, kept=kept, failed=failed), *_view(event, changed)
+
+
+def _view(event: RestoreStarted, changed: Sequence[str]) -> tuple[AnyEvent, ...]:
+    """What becomes of the view: it goes back too, or the model is told."""
+    if event.context:
+        return (Rewound(through=event.through, what=event.what),)
+    if event.what == "fork" or not changed:
+        return ()
+    named = ", ".join(changed[:NAMED_PATHS])
+    more = f", and {len(changed) - NAMED_PATHS} more" if len(changed) > NAMED_PATHS else ""
+    words = (
+        f"[The user has put files back as they were earlier ({event.what}): {named}{more}. "
+        "Read them again before you rely on what you know of them.]"
+    )
+    return (UserSpoke(parts=(Text(words),), source="harness"),)

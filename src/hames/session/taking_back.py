@@ -1,0 +1,192 @@
+"""Undo, redo and rewind: files and view go back together, and what the user did stays."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from hames.core.errors import UsageError
+from hames.core.events import AnyEvent, Entry, JobStarted, RestoreStarted, Rewound, TakenBack, TurnEnded
+from hames.core.ids import JobId, SessionId
+from hames.loop.look import with_tree
+from hames.session.history import Course, course_since, course_without, is_unseen
+from hames.session.host import Held, Host
+from hames.session.interrupt import uninterrupted
+from hames.session.log import SessionLog
+from hames.session.points import Point, boundary, first_point, redo_point, undo_point, words_after
+from hames.session.restoring import Aim, Asked, put_back, take_aim
+from hames.session.resume import give_up
+from hames.snapshots.compare import ChangeKind
+from hames.snapshots.entries import NotCovered
+from hames.snapshots.plan import Obstacle
+from hames.snapshots.restore import Failure
+
+LEFT = "the user went back from this turn before its end"
+
+NO_SNAPSHOT = (
+    "there is no snapshot of the files from before that: undo was switched off then, or hames was older; "
+    "the conversation alone can go back: --context"
+)
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """What is to go back. At and below the paths of `force` (relative to the workspace) the user's own
+    changes go back too; `stop_jobs` ends what still runs instead of refusing."""
+
+    files: bool = True
+    context: bool = True
+    force: tuple[str, ...] = ()
+    stop_jobs: bool = False
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A path that stays as it is, why, and what going back would change in it."""
+
+    path: str
+    why: Obstacle
+    diff: tuple[str, ...]
+
+
+class TookBack(msgspec.Struct, frozen=True):
+    """What was taken back. `session` is the one to go on with, `said` the user's words that are no longer in
+    its view. Paths are relative to the workspace, with surrogates for bytes that are no UTF-8."""
+
+    session: SessionId
+    what: TakenBack
+    through: int
+    said: tuple[str, ...] = ()
+    changed: tuple[tuple[str, ChangeKind], ...] = ()
+    kept: tuple[Kept, ...] = ()
+    failed: tuple[Failure, ...] = ()
+    not_covered: tuple[NotCovered, ...] = ()
+
+
+# What is asked for
+
+
+async def undo(host: Host, session: SessionId, wanted: Wanted) -> TookBack:
+    """Back to before the words of the last turn. Raises `UsageError` where that cannot be, `SessionMissing`
+    and `SessionBusy`."""
+    async with host.hold(session) as held:
+        point = undo_point(held.entries, Rewound if wanted.context else RestoreStarted)
+        if point is None:
+            raise UsageError(f"there is nothing to undo in session {session}")
+        return await go_back(held, "undo", point, wanted)
+
+
+async def redo(host: Host, session: SessionId, wanted: Wanted) -> TookBack:
+    """Back to what was before the last undo, rewind or fork, unless a turn was started since. Raises as
+    `undo`."""
+    async with host.hold(session) as held:
+        point = redo_point(held.entries)
+        if point is None:
+            words = "nothing was taken back since its last turn began"
+            raise UsageError(f"there is nothing to redo in session {session}: {words}")
+        return await go_back(held, "redo", point, wanted)
+
+
+async def rewind(host: Host, session: SessionId, through: int, wanted: Wanted) -> TookBack:
+    """Back to what was after the entry `through`. Raises as `undo`."""
+    async with host.hold(session) as held:
+        return await go_back(held, "rewind", point_at(held, through), wanted)
+
+
+def point_at(held: Held, through: int) -> Point:
+    """The point that a person means by an entry: the last one, at or before it, with nothing under way."""
+    first, last = first_point(held.entries), held.entries[-1].seq
+    if not first <= through <= last:
+        raise UsageError(
+            f"{through} is no entry of session {held.session} that one can go back to: these are {first} to "
+            f"{last}, and `hames sessions show` tells them"
+        )
+    return Point(boundary(held.entries, through))
+
+
+# What is done
+
+
+async def go_back(held: Held, what: TakenBack, point: Point, wanted: Wanted) -> TookBack:
+    """Go back in this session. Nothing is changed when this raises before files begin to change, but that an
+    interrupted turn may be closed, and jobs that were to be stopped are."""
+    asked = Asked(what, point.through, wanted.context, wanted.force)
+    check(held, point, wanted)
+    entries = await settle(held, point, wanted)
+    took = TookBack(held.session, what, point.through)
+    if wanted.context:
+        took = msgspec.structs.replace(took, said=words_after(held.entries, point.through))
+    course = course_of(entries, point) if wanted.files else None
+    if course is None:
+        await held.log.write(Rewound(through=point.through, what=what))
+        return took
+    aim = await take_aim(held.keeper, held.root, course, asked)
+    return await uninterrupted(lambda: restore(held, held.log, aim, took))
+
+
+def check(held: Held, point: Point, wanted: Wanted) -> None:
+    """Raises `UsageError` when it cannot be done. Changes nothing."""
+    if not wanted.files:
+        return
+    if is_unseen(held.entries, point.through):
+        raise UsageError(NO_SNAPSHOT)
+    if not wanted.context and course_of(held.entries, point) is None:
+        raise UsageError("there are no files to go back: the agent has changed none")
+    for path in wanted.force:
+        try:
+            path.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError("a forced path must be UTF-8: force the directory that it is in") from error
+
+
+def course_of(entries: Sequence[Entry], point: Point) -> Course | None:
+    """The workspace since `point`, None when there was never a look at it."""
+    if point.restore is not None:
+        return course_without(entries, point.restore)
+    return course_since(entries, point.through)
+
+
+async def settle(held: Held, point: Point, wanted: Wanted) -> Sequence[Entry]:
+    """Close a turn that was interrupted, and see that no command works on; gives the entries after that.
+
+    Raises `UsageError`, with nothing changed, when something runs and is not to be stopped.
+    """
+    kit, view = held.kit, held.kit.view
+    if view.jobs:
+        kit.journal.stage(*await with_tree(kit, await kit.jobs.ended(view.jobs)))
+    if view.turn_open:
+        await give_up(kit)
+        kit.journal.stage(TurnEnded(turn=view.turn, ending="cancelled", reason=LEFT, code="left"))
+    live = {job: began for job, began in view.jobs.items() if wanted.files or job not in _known(held, point)}
+    if live and not wanted.stop_jobs:
+        named = ", ".join(f"{job} ({began.command})" for job, began in live.items())
+        raise UsageError(f"background commands are running: {named}; --stop-jobs stops them first")
+    if live:
+        kit.journal.stage(*await with_tree(kit, await kit.jobs.stop(live)))
+    await kit.journal.record()
+    return await held.log.read()
+
+
+def _known(held: Held, point: Point) -> set[JobId]:
+    """The background commands that were started at or before the point: the view still knows of them."""
+    return {
+        entry.event.job
+        for entry in held.entries
+        if entry.seq <= point.through and isinstance(entry.event, JobStarted)
+    }
+
+
+async def restore(
+    held: Held, log: SessionLog, aim: Aim, took: TookBack, first: Sequence[AnyEvent] = ()
+) -> TookBack:
+    """Put files back, durable on `log`, after what comes `first` there, before the first byte changes. Gives
+    `took`, with what became of files."""
+    blobs = (*aim.look.blobs, *((aim.payload,) if aim.payload else ()))
+    await log.write(*first, *aim.look.events, aim.event, blobs=blobs)
+    ended = await put_back(held.keeper, held.root, aim.event, aim.trees)
+    await log.write(*ended.events, blobs=ended.blobs)
+    kept = {conflict.path: conflict for conflict in (*ended.done.conflicts, *aim.stays)}
+    return msgspec.structs.replace(
+        took,
+        changed=ended.done.changed,
+        kept=tuple(Kept(path, kept[path].why, ()) for path in sorted(kept)),
+        failed=ended.done.failures,
+        not_covered=held.keeper.not_covered,
+    )
