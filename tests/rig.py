@@ -243,27 +243,30 @@ class Rig:
         self.chance = FixedChance(1)
         self.nano_usd: int | None = 1000
         self.mode = "auto"
+        self.workspace = "/w"
 
     @property
     def host(self) -> Host:
-        return Host(
-            HostParts(
-                store=self.store,
-                blobs=self.store,
-                arrivals=self.store,
-                answerer=Answerer(self.asked, PlainWire(), self.profile, lambda usage, at: self.nano_usd),
-                tools=self.tools,
-                policy=self.policy,
-                approver=self.person,
-                jobs=self.real_jobs or self.jobs,
-                trees=self.trees,
-                runtime=self.runtime,
-                listener=self.listener,
-                clock=self.clock,
-                chance=self.chance,
-                limits=self.limits,
-                place=Place("/w", "[the workspace]", "none", self.mode, "0"),
-            )
+        return Host(self.parts)
+
+    @property
+    def parts(self) -> HostParts:
+        return HostParts(
+            store=self.store,
+            blobs=self.store,
+            arrivals=self.store,
+            answerer=Answerer(self.asked, PlainWire(), self.profile, lambda usage, at: self.nano_usd),
+            tools=self.tools,
+            policy=self.policy,
+            approver=self.person,
+            jobs=self.real_jobs or self.jobs,
+            trees=self.trees,
+            runtime=self.runtime,
+            listener=self.listener,
+            clock=self.clock,
+            chance=self.chance,
+            limits=self.limits,
+            place=Place(self.workspace, "[the workspace]", "none", self.mode, "0"),
         )
 
     async def open(self) -> Session:

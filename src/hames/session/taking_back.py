@@ -17,8 +17,12 @@ from hames.session.restoring import Aim, Asked, put_back, take_aim
 from hames.session.resume import give_up
 from hames.snapshots.compare import ChangeKind
 from hames.snapshots.entries import NotCovered
-from hames.snapshots.plan import Obstacle
+from hames.snapshots.plan import Conflict, Obstacle
 from hames.snapshots.restore import Failure
+from hames.snapshots.shown import shown
+
+SHOWN_DIFFS = 50
+"""Paths that stay of which the difference is shown."""
 
 LEFT = "the user went back from this turn before its end"
 
@@ -123,6 +127,8 @@ async def go_back(held: Held, what: TakenBack, point: Point, wanted: Wanted) -> 
 
 def check(held: Held, point: Point, wanted: Wanted) -> None:
     """Raises `UsageError` when it cannot be done. Changes nothing."""
+    if not (wanted.files or wanted.context):
+        raise UsageError("say what is to go back: the files, the conversation, or both")
     if not wanted.files:
         return
     if is_unseen(held.entries, point.through):
@@ -182,11 +188,22 @@ async def restore(
     await log.write(*first, *aim.look.events, aim.event, blobs=blobs)
     ended = await put_back(held.keeper, held.root, aim.event, aim.trees)
     await log.write(*ended.events, blobs=ended.blobs)
-    kept = {conflict.path: conflict for conflict in (*ended.done.conflicts, *aim.stays)}
     return msgspec.structs.replace(
         took,
         changed=ended.done.changed,
-        kept=tuple(Kept(path, kept[path].why, ()) for path in sorted(kept)),
+        kept=await _kept(held, (*ended.done.conflicts, *aim.stays)),
         failed=ended.done.failures,
         not_covered=held.keeper.not_covered,
+    )
+
+
+async def _kept(held: Held, conflicts: Sequence[Conflict]) -> tuple[Kept, ...]:
+    """The paths that stay, in their order; of the first ones what would become of them."""
+    kept = sorted({conflict.path: conflict for conflict in conflicts}.values(), key=lambda each: each.path)
+    diffs = await held.keeper.work(
+        lambda contents: [shown(each.path, each.to, contents, held.root) for each in kept[:SHOWN_DIFFS]]
+    )
+    return tuple(
+        Kept(each.path, each.why, diffs[index] if index < len(diffs) else ())
+        for index, each in enumerate(kept)
     )
