@@ -28,6 +28,13 @@ def doing(*does: str) -> list[Answer]:
     return [*(asks(("do", each)) for each in does), Scripted(text="done")]
 
 
+class Calm(Keeper):
+    """A keeper that leaves no thread behind: its first look is taken when it is needed."""
+
+    def begin(self) -> None:
+        """Too early."""
+
+
 class Ground:
     """A workspace, and a host whose model says what the test lets it say."""
 
@@ -39,7 +46,7 @@ class Ground:
         self.rig = Rig(*answers, tools={"do": ("effectful", self.do), "read": ("pure", self.read)})
         self.rig.workspace = str(self.root)
         self.rig.trees = self.keeper
-        self.kind = Keeper
+        self.kind: type[Keeper] = Calm
         self.store: SqliteStore | None = None
 
     @property

@@ -34,7 +34,7 @@ from hames.session.trees import Keeper, NoTrees
 from hames.snapshots.contents import Contents
 from hames.testing.scripted import Scripted
 from tests.rig import BenchTools, Body, CountingStore, asks, job_over, ok
-from tests.session.ground import Ground, change, doing, heard
+from tests.session.ground import Calm, Ground, change, doing, heard
 
 pytestmark = pytest.mark.anyio
 ALL = Wanted()
@@ -387,7 +387,7 @@ class Killed(Exception):
     """Stands for the end of the process."""
 
 
-class DyingBefore(Keeper):
+class DyingBefore(Calm):
     """A keeper whose process is killed before a restore has changed anything."""
 
     async def work(self, function: Callable[[Contents], T]) -> T:
@@ -396,7 +396,7 @@ class DyingBefore(Keeper):
         return await super().work(function)
 
 
-class DyingAfter(Keeper):
+class DyingAfter(Calm):
     """A keeper whose process is killed when a restore is done and nobody knows of it."""
 
     async def work(self, function: Callable[[Contents], T]) -> T:
@@ -417,7 +417,7 @@ async def test_a_restore_that_was_cut_short_is_made_good_by_whoever_comes_next(
     with pytest.raises(Killed):
         await undo(ground.host, session.id, wanted)
     assert isinstance((await ground.events(session.id))[-1], RestoreStarted)
-    ground.kind = Keeper
+    ground.kind = Calm
     resumed = await ground.host.resume(session.id)
     assert ground.files() == {**BEFORE, "mine": "644 too"}
     assert heard(resumed.view)[:2] == (["first"] if wanted.context else ["first", "second"])
