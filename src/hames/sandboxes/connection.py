@@ -92,6 +92,15 @@ class Connection:
         """Send a short first request, on a line that has carried nothing yet. Raises `LauncherError`."""
         self._push(encode(items), ())
 
+    async def renew(self, epoch: int, hello: Items) -> bool:
+        """Go on for a later claim of the same owner; whether the supervisor lives."""
+        self._epoch = epoch
+        try:
+            await self.ask(hello)
+        except LauncherError:
+            return False
+        return True
+
     async def close(self, releases: Items) -> None:
         """Let the supervisor end everything; returns when it is gone, or stays for a detached job."""
         self._closing = True

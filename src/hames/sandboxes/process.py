@@ -49,9 +49,17 @@ class SupervisorProcess:
         self._releases: list[JobId] = []
 
     async def enter(self, claim: Claim) -> None:
-        """See `Runtime`. Whoever works for the session under an older claim is cut off, here and now."""
-        self.directory = os.path.join(self._root, claim.session)
-        self.epoch = claim.epoch
+        """See `Runtime`. Whoever works for the session under an older claim is cut off, here and now; what
+        this process has running for it goes on."""
+        directory = os.path.join(self._root, claim.session)
+        own = self.running if directory == self.directory else None
+        self.directory, self.epoch = directory, claim.epoch
+        if own is not None and await own.renew(claim.epoch, self._hello()):
+            write_epoch(self.directory, claim.epoch)
+            return
+        if self._connection is not None:
+            self._connection.abandon()
+            self._connection = None
         if not _private(self.directory):
             return
         if self.fenced:
