@@ -40,7 +40,7 @@ class SupervisorProcess:
     """
 
     def __init__(self, root: str, *, enclosed: bool = False, orphan_s: float = ORPHAN_S) -> None:
-        self.directory = ""
+        self.directory: str = ""
         self.epoch = 0
         self._root = root
         self._enclosed = enclosed
