@@ -82,6 +82,16 @@ def test_where_nothing_has_changed_the_tree_is_the_one_from_before(desk: Desk) -
     assert (desk.last.blobs, desk.last.packs, desk.last.changes) == ((), (), ())
 
 
+def test_a_first_look_is_at_everything(desk: Desk) -> None:
+    assert set(desk.take(only=["a"]).nodes) == {"", "d", "d/deep"}
+    (desk.root / "b").write_text("changed")
+    other = desk.again()
+    other.take(only=["a"], first=True)
+    assert _kinds(other) == {"b": "content"}
+    assert other.last is not None
+    assert set(other.last.packs) >= set(desk.packs)
+
+
 def test_a_new_directory_has_only_what_is_asked_for_until_the_next_look(desk: Desk) -> None:
     before = _settled(desk)
     (desk.root / "new/inner").mkdir(parents=True)

@@ -94,30 +94,26 @@ class Capturer:
         `first`: this session's log has none yet, and `before` is of another session, whose packs `contents`
         has. Then all that is needed is named, and the manifest builds on no other.
         `only` these paths (relative to the root, free of links) and the directories above them are looked at,
-        with all below them; what has changed beside them is found by the next look at everything. There must
-        be a `before`, and it is no `first`.
+        with all below them; what has changed beside them is found by the next look at everything. A first one
+        is at everything in any case.
         Raises `OSError`; then nothing is left in `scratch`.
         """
         keeper = Keeper(self._contents, PackWriter(self._workspace.scratch), sources.kept)
         taken_ns = int(self._clock.now() * 1e9)
+        root, set_aside = self._workspace.root, self._workspace.set_aside()
         try:
-            found = self._look(before, only)
-            if found is None:
-                assert before is not None
-                return Captured(before, (), {}, (), (), ())
+            if only is None or first or before is None:
+                found = scan(root, before, set_aside, self._workspace.budget.files * 10)
+            else:
+                found = look_at(root, before, only, set_aside)
+                if found is None:
+                    return Captured(before, (), {}, (), (), ())
             drafted = self._draft(before, (found, taken_ns), keeper, sources)
             made = keeper.finish()
         except BaseException:
             keeper.discard()
             raise
         return self._captured(before, drafted, (made, list(keeper.borrowed)), first=first)
-
-    def _look(self, before: Tree | None, only: Iterable[str] | None) -> Scan | None:
-        workspace = self._workspace
-        if only is None:
-            return scan(workspace.root, before, workspace.set_aside(), workspace.budget.files * 10)
-        assert before is not None
-        return look_at(workspace.root, before, only, workspace.set_aside())
 
     def _draft(
         self, before: Tree | None, look: tuple[Scan, int], keeper: Keeper, sources: Sources
