@@ -41,9 +41,9 @@ from hames.core.ports import (
 from hames.core.profiles import ModelFacts, ModelProfile, Provider
 from hames.loop.kit import Answerer, TurnLimits
 from hames.session.host import Host, HostParts, Place
+from hames.session.keeping import Keeping, NoTrees
 from hames.session.resume import requests_in
 from hames.session.session import Session
-from hames.session.trees import Keeping, NoTrees
 from hames.stores.memory import MemoryStore
 from hames.testing.chance import FixedChance
 from hames.testing.clock import VirtualClock

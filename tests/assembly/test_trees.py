@@ -3,7 +3,7 @@ import pytest
 from hames.assembly.trees import Keepers
 from hames.context.view import View
 from hames.core.ports import Look
-from hames.session.trees import Shelf
+from hames.session.keeping import Shelf
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock
 from tests.assembly.conftest import House

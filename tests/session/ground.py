@@ -10,8 +10,9 @@ from hames.core.ids import SessionId
 from hames.core.messages import Text, UserMessage, plain
 from hames.core.ports import CallContext, Past, ToolResult, Words
 from hames.session.host import Host
+from hames.session.keeping import Keeping, Shelf
 from hames.session.session import Session
-from hames.session.trees import Keeper, Keeping, Shelf
+from hames.session.trees import Keeper
 from hames.snapshots.budget import Budget
 from hames.snapshots.capture import Workspace
 from hames.stores.sqlite import SqliteStore

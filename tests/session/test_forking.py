@@ -19,8 +19,8 @@ from hames.core.ids import SessionId
 from hames.core.ports import CallContext, ToolResult
 from hames.session.forking import fork
 from hames.session.host import Host
+from hames.session.keeping import NoTrees
 from hames.session.taking_back import Wanted, redo, rewind, undo
-from hames.session.trees import NoTrees
 from hames.stores.memory import MemoryStore
 from hames.stores.sqlite import open_sqlite
 from hames.stores.upkeep import SqliteUpkeep

@@ -28,9 +28,10 @@ from hames.core.events import (
 from hames.core.ids import JobId, SessionId
 from hames.core.messages import ToolMessage
 from hames.core.ports import CallContext, ToolResult
+from hames.session.keeping import NoTrees
 from hames.session.session import Session
 from hames.session.taking_back import SHOWN_DIFFS, TookBack, Wanted, redo, rewind, undo
-from hames.session.trees import Keeper, NoTrees
+from hames.session.trees import Keeper
 from hames.snapshots.contents import Contents
 from hames.testing.scripted import Scripted
 from tests.rig import BenchTools, Body, CountingStore, asks, job_over, ok

@@ -12,7 +12,8 @@ from hames.core.errors import StoreError, StoreFull
 from hames.core.events import SnapshotTaken
 from hames.core.ids import BlobId, SessionId
 from hames.core.ports import Claim, Look, Notice, Passing, Past, Progress
-from hames.session.trees import LOOKING, Keeper, LookGivenUp, NoTrees, Shelf, not_covered
+from hames.session.keeping import NoTrees, Shelf
+from hames.session.trees import LOOKING, Keeper, LookGivenUp, not_covered
 from hames.snapshots.budget import Budget
 from hames.snapshots.capture import Workspace
 from hames.snapshots.compare import diff

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -374,3 +375,30 @@ def test_what_a_writer_changes_all_the_time_is_taken_and_looked_at_again(desk: D
     assert entry is not None
     assert entry.stat.size == 1001
     assert tree.unsure == {"busy"}
+
+
+def test_a_glance_sees_what_a_look_would(desk: Desk) -> None:
+    (desk.root / "d").mkdir()
+    (desk.root / "d/file").write_bytes(b"content")
+    tree = _settle(desk)
+    assert desk.capturer.is_as(tree)
+    for change in (
+        lambda: (desk.root / "d/file").write_bytes(b"changed"),
+        lambda: (desk.root / "new").touch(),
+        lambda: (desk.root / "new").unlink(),
+        lambda: desk.root.chmod(0o700),
+        lambda: os.mkfifo(desk.root / "pipe"),
+        lambda: (desk.root / "d").chmod(0),
+    ):
+        change()
+        assert not desk.capturer.is_as(tree)
+        assert stat.S_IMODE((desk.root / "d").stat().st_mode) in (0, 0o755)
+        tree = _settle(desk)
+        assert desk.capturer.is_as(tree)
+
+
+def test_a_glance_does_not_vouch_for_what_must_be_read_again(desk: Desk) -> None:
+    (desk.root / "file").write_bytes(b"content")
+    tree = desk.take()
+    assert tree.unsure
+    assert not desk.capturer.is_as(tree)

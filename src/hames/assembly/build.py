@@ -40,8 +40,8 @@ from hames.sandboxes.settling import Settling
 from hames.sandboxes.unconfined import Unconfined
 from hames.session.host import Host, HostParts, Place
 from hames.session.jobs import LaunchedJobs
+from hames.session.keeping import Shelf
 from hames.session.log import Listeners
-from hames.session.trees import Shelf
 from hames.stores.sqlite import SqliteStore, open_sqlite
 from hames.tools.bash import Bash, Shell
 from hames.tools.edit import Edit

@@ -1,17 +1,24 @@
 """Who keeps the snapshots of each session, by the settings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from threading import Lock
+from typing import TYPE_CHECKING, TypeVar
 
 from hames.assembly.settings import Settings
 from hames.context.view import View
 from hames.core.errors import FileProblem, LauncherError, SandboxError
-from hames.core.ports import Files, Past, SearchQuery
-from hames.session.trees import Keeper, Keeping, NoTrees, Shelf
-from hames.snapshots.budget import Budget
-from hames.snapshots.capture import Workspace
+from hames.core.ids import BlobId
+from hames.core.ports import Files, Look, Past, SearchQuery
+from hames.session.keeping import Keeping, NoTrees, Shelf
 from hames.stores.scratch import scratch
+
+if TYPE_CHECKING:
+    from hames.session.trees import Keeper
+    from hames.snapshots.contents import Contents
+    from hames.snapshots.entries import NotCovered, Tree
+
+T = TypeVar("T")
 
 LISTED_BYTES = 64 * 1024 * 1024
 _LISTED = ("--files", "--hidden", "--no-messages", "--no-require-git", "--glob", "!/.git")
@@ -31,7 +38,7 @@ class Keepers:
         self._state = where.state
         self._open = ExitStack()
         self._scratch = ""
-        self._made: list[Keeper] = []
+        self._made: list[_Late] = []
         self._lock = Lock()
 
     def of(self, view: View) -> Keeping:
@@ -39,11 +46,18 @@ class Keepers:
         if not self._settings.undo:
             return NoTrees()
         root = view.opened.workspace if view.opened is not None else self._settings.workspace
-        budget = Budget(self._settings.undo_files, self._settings.undo_bytes)
         past = None if view.tree is None else Past(view.tree, tuple(view.packs))
-        keeper = Keeper(Workspace(root, self._scratch_made, self._leave_out, budget), self._shelf, past)
+        keeper = _Late(lambda: self._keeper(root, past))
         self._made.append(keeper)
         return keeper
+
+    def _keeper(self, root: str, past: Past | None) -> "Keeper":
+        from hames.session.trees import Keeper  # noqa: PLC0415 - not on the way to the first request
+        from hames.snapshots.budget import Budget  # noqa: PLC0415
+        from hames.snapshots.capture import Workspace  # noqa: PLC0415
+
+        budget = Budget(self._settings.undo_files, self._settings.undo_bytes)
+        return Keeper(Workspace(root, self._scratch_made, self._leave_out, budget), self._shelf, past)
 
     def close(self) -> None:
         """No more looks."""
@@ -56,6 +70,39 @@ class Keepers:
             if not self._scratch:
                 self._scratch = self._open.enter_context(scratch(self._state))
             return self._scratch
+
+
+class _Late:
+    """A keeper that is made when it is first needed: by then a request is on its way, and there is time."""
+
+    def __init__(self, make: "Callable[[], Keeper]") -> None:
+        self._make = make
+        self._made: Keeper | None = None
+
+    @property
+    def not_covered(self) -> "tuple[NotCovered, ...]":
+        return () if self._made is None else self._made.not_covered
+
+    def begin(self) -> None:
+        self._keeper().begin()
+
+    async def look(self, paths: Sequence[str] | None = None) -> Look:
+        return await self._keeper().look(paths)
+
+    async def load(self, tree: BlobId) -> "Tree":
+        return await self._keeper().load(tree)
+
+    async def work(self, function: "Callable[[Contents], T]") -> T:
+        return await self._keeper().work(function)
+
+    def close(self) -> None:
+        if self._made is not None:
+            self._made.close()
+
+    def _keeper(self) -> "Keeper":
+        if self._made is None:
+            self._made = self._make()
+        return self._made
 
 
 async def listed(files: Files, workspace: str) -> set[bytes] | None:

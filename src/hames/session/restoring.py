@@ -20,7 +20,7 @@ from hames.core.messages import Text
 from hames.core.ports import Look
 from hames.core.text import presentable
 from hames.session.history import Course
-from hames.session.trees import Keeping
+from hames.session.keeping import Keeping
 from hames.snapshots.compare import ChangeKind, diff
 from hames.snapshots.contents import Contents
 from hames.snapshots.entries import Tree

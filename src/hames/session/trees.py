@@ -6,18 +6,18 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from threading import Event, Lock, Thread
-from typing import Protocol, TypeVar, TypeVarTuple
+from typing import TypeVar, TypeVarTuple
 
 import anyio
 import anyio.from_thread
 import anyio.to_thread
-import msgspec
 from anyio.lowlevel import EventLoopToken, current_token
 
 from hames.core.errors import DamagedLog, StoreError, StoreFull
 from hames.core.events import SnapshotTaken
 from hames.core.ids import BlobId
-from hames.core.ports import Blobs, Clock, Look, Notice, Passing, Past, PastTrees, Progress, Trees
+from hames.core.ports import Look, Notice, Passing, Past, Progress
+from hames.session.keeping import Shelf
 from hames.snapshots import manifest
 from hames.snapshots.capture import Captured, Capturer, Sources, Workspace
 from hames.snapshots.contents import Contents
@@ -29,70 +29,13 @@ Arguments = TypeVarTuple("Arguments")
 SHOWN_GAPS = 5
 """Paths that are named at the first look when they are not covered."""
 
+GLANCE_ENTRIES = 200
+"""Among so many files and directories it takes less time to see that nothing has changed than to ask a thread."""
+
 LOOKING = "taking a snapshot of the workspace"
 
 _TELL_EVERY_S = 0.2
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Keeping(Trees, Protocol):
-    """`Trees`, and what taking back needs of them. All but `begin` and `close` raise `StoreError`."""
-
-    @property
-    def not_covered(self) -> tuple[NotCovered, ...]:
-        """What the last look left alone."""
-        ...
-
-    async def load(self, tree: BlobId) -> Tree:
-        """A tree of this session. Raises `DamagedLog`, `NewerLog`."""
-        ...
-
-    async def work(self, function: Callable[[Contents], T]) -> T:
-        """Do something that blocks with the contents of this session's trees, and no look beside it."""
-        ...
-
-    def close(self) -> None:
-        """No more looks; one that is being taken is given up."""
-        ...
-
-
-class NoTrees:
-    """`Keeping` where undo is switched off."""
-
-    not_covered: tuple[NotCovered, ...] = ()
-
-    def begin(self) -> None:
-        """There is nothing to begin with."""
-
-    async def look(self, paths: Sequence[str] | None = None) -> Look:
-        """No snapshot."""
-        return Look()
-
-    async def load(self, tree: BlobId) -> Tree:
-        """Raises `StoreError`."""
-        raise _switched_off()
-
-    async def work(self, function: Callable[[Contents], T]) -> T:
-        """Raises `StoreError`."""
-        raise _switched_off()
-
-    def close(self) -> None:
-        """There is nothing to end."""
-
-
-def _switched_off() -> StoreError:
-    return StoreError("undo is switched off: set undo = true in the settings")
-
-
-class Shelf(msgspec.Struct, frozen=True):
-    """What a keeper works with. `listed` names the files that are not ignored, where somebody knows; `tell`
-    is called in the thread of the event loop."""
-
-    blobs: Blobs
-    others: PastTrees
-    clock: Clock
-    tell: Callable[[Passing], None]
-    listed: Callable[[], Coroutine[object, object, set[bytes] | None]] | None = None
 
 
 class LookGivenUp(Exception):
@@ -134,10 +77,10 @@ class Keeper:
         self._ending.set()
 
     async def look(self, paths: Sequence[str] | None = None) -> Look:
-        only = None if paths is None else self._below(paths)
         stop = Event()
+        only = None if paths is None else self._below(paths)
         try:
-            tree = await self._in_thread(lambda: self._look(stop, only))
+            tree = self._same_at_a_glance() or await self._in_thread(lambda: self._look(stop, only))
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise StoreFull(f"there is no room for a snapshot of the workspace: {error}") from error
@@ -162,6 +105,19 @@ class Keeper:
         self._begun = True
         self._token = current_token()
         return await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+
+    def _same_at_a_glance(self) -> BlobId | None:
+        """The tree from before if nothing has changed, where that is seen quickly; else None. Raises
+        `OSError`."""
+        before = self._before
+        if before is None or before.files + len(before.nodes) > GLANCE_ENTRIES:
+            return None
+        if not self._lock.acquire(blocking=False):
+            return None
+        try:
+            return before.blob if self._capturer().is_as(before) else None
+        finally:
+            self._lock.release()
 
     def _below(self, paths: Sequence[str]) -> list[str]:
         root = self._workspace.root.rstrip("/") + "/"
@@ -203,10 +159,15 @@ class Keeper:
 
     def _captured(self, stop: Event, only: Sequence[str] | None) -> Captured:
         self._told_s = self._shelf.clock.elapsed()
-        before, is_others = (self._before, False) if self._before is not None else self._last_known()
-        capturer = Capturer(self._workspace, self._contents, self._shelf.clock)
         sources = Sources(listed=self._listed, progress=partial(self._progress, stop))
-        return capturer.capture(before, sources, first=is_others)
+        if self._before is None:
+            before, is_others = self._last_known()
+            # All is looked at: what has changed since that tree was not done by the call that is to come.
+            return self._capturer().capture(before, sources, first=is_others)
+        return self._capturer().capture(self._before, sources, only=only)
+
+    def _capturer(self) -> Capturer:
+        return Capturer(self._workspace, self._contents, self._shelf.clock)
 
     def _last_known(self) -> tuple[Tree | None, bool]:
         """A tree to compare with at the first look, and whether it is of another session."""

@@ -115,6 +115,20 @@ class Capturer:
             raise
         return self._captured(before, drafted, (made, list(keeper.borrowed)), first=first)
 
+    def is_as(self, before: Tree) -> bool:
+        """Whether nothing has changed since `before`: True only where a look that reads no content can tell.
+        Raises `OSError`."""
+        if before.unsure:
+            return False
+        root, workspace = self._workspace.root, self._workspace
+        found = scan(root, before, workspace.set_aside(), workspace.budget.files * 10)
+        if found.opened:
+            close_again(root, found, found.nodes)
+            return False
+        if found.touched or found.fresh or found.top != before.top:
+            return False
+        return tuple(sorted(found.missed, key=_path)) == before.not_covered
+
     def _draft(
         self, before: Tree | None, look: tuple[Scan, int], keeper: Keeper, sources: Sources
     ) -> _Drafted:
