@@ -7,11 +7,11 @@ import pytest
 
 from hames.channels.headless import (
     Denials,
+    Doings,
     Headless,
     NobodyHere,
     Output,
     OutputFormat,
-    Progress,
     StreamJson,
     read_message,
 )
@@ -19,7 +19,7 @@ from hames.core.errors import ExitCode, UsageError
 from hames.core.events import CallFinished, CallLost
 from hames.core.ids import call_id
 from hames.core.messages import Text
-from hames.core.ports import CallContext, Judgement, TextDelta, ToolResult
+from hames.core.ports import CallContext, Judgement, Notice, Progress, TextDelta, ToolResult
 from hames.session.log import Listeners
 from hames.session.session import Session
 from hames.testing.entries import entries
@@ -43,7 +43,7 @@ class Desk:
         self.denials = Denials()
         self.listeners = Listeners()
         self.listeners.add(self.denials)
-        self.listeners.add(Progress(self.err.append))
+        self.listeners.add(Doings(self.err.append))
         if shape == "stream-json":
             self.listeners.add(StreamJson(self.out.append, "0", ["echo"]))
         rig.listener = self.listeners
@@ -167,15 +167,29 @@ def test_a_lost_call_is_a_result_that_failed() -> None:
     assert block["is_error"]
 
 
-def test_progress_tells_of_lost_calls_too() -> None:
+def test_a_notice_is_a_system_message_once_it_is_known_of_which_session() -> None:
+    out: list[str] = []
+    shape = StreamJson(out.append, "0", [])
+    shape.delta(0, Notice("one"))
+    assert out == []
+    (entry,) = entries(CallLost(call=call_id(1, 0), parts=(), why=""))
+    shape.entry(entry)
+    shape.delta(1, Notice("two"))
+    shape.delta(1, Progress("looking", 1, 2))
+    lines = [msgspec.json.decode(line) for line in out[1:]]
+    notice = {"type": "system", "subtype": "notice", "session_id": entry.session}
+    assert lines == [{**notice, "content": "one"}, {**notice, "content": "two"}]
+
+
+def test_what_is_done_is_told_of_lost_calls_too() -> None:
     err: list[str] = []
-    progress = Progress(err.append)
+    doings = Doings(err.append)
     for entry in entries(
         CallLost(call=call_id(1, 0), parts=(), why=""),
         CallFinished(call=call_id(1, 1), outcome="failed", parts=(), elapsed_ms=3),
     ):
-        progress.entry(entry)
-    progress.delta(1, TextDelta("x"))
+        doings.entry(entry)
+    doings.delta(1, TextDelta("x"))
     assert err == ["  1.0: outcome not known", "  1.1: failed, 3 ms"]
 
 

@@ -1,16 +1,28 @@
-from collections.abc import AsyncIterator
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
 
 import anyio
 import anyio.lowlevel
 import pytest
 
-from hames.channels.terminal.plain import Conversation, PersonHere, Screen
-from hames.core.errors import ExitCode, ModelError, StoreFull
-from hames.core.events import CallLost, SessionOpened, TurnStarted, UserSpoke
+from hames.channels.terminal.plain import CLEAR, Conversation, PersonHere, Screen
+from hames.core.errors import ExitCode, ModelError, StoreFull, UsageError
+from hames.core.events import CallLost, SessionOpened, TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId, call_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
-from hames.core.ports import ApprovalRequest, Arrival, CallContext, Judgement, Subject, ToolResult
+from hames.core.ports import (
+    ApprovalRequest,
+    Arrival,
+    CallContext,
+    Judgement,
+    Notice,
+    Progress,
+    Subject,
+    TextDelta,
+    ToolResult,
+)
 from hames.session.session import Session
 from hames.testing.entries import entries
 from hames.testing.scripted import Scripted
@@ -29,6 +41,8 @@ class Desk:
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
         self.shown: list[str] = []
+        self.asked: list[str] = []
+        self.reopened: list[Session] = []
         self.person = PersonHere(self.shown.append)
         rig.person = self.person
         rig.listener = Screen(self.shown.append)
@@ -42,7 +56,21 @@ class Desk:
             await anyio.lowlevel.checkpoint()
 
     async def talk(self, session: Session, lines: AsyncIterator[str], first: str | None = None) -> ExitCode:
-        return await Conversation(session, self.person, self.shown.append).run(lines, first)
+        conversation = Conversation(session, self.person, self.shown.append, self.go_back, self.reopen)
+        return await conversation.run(lines, first)
+
+    async def go_back(self, session: Session, line: str) -> Sequence[str]:
+        self.asked.append(line)
+        if "wrong" in line:
+            raise UsageError("there is nothing to undo\x1b[2J")
+        if "long" in line:
+            os.kill(os.getpid(), signal.SIGINT)
+            await anyio.sleep_forever()
+        return [f"undone {session.id}", "and more"]
+
+    async def reopen(self, session: Session) -> Session:
+        self.reopened.append(await self.rig.host.resume(session.id))
+        return self.reopened[-1]
 
 
 async def nothing() -> AsyncIterator[str]:
@@ -100,6 +128,54 @@ async def test_slash_commands_help_and_exit() -> None:
     assert await desk.talk(session, lines()) is ExitCode.DONE
     assert "Ctrl-C stops the turn" in desk.screen
     assert session.view.turn == 0
+
+
+async def test_what_goes_back_is_told_and_the_session_is_opened_again() -> None:
+    desk = Desk(Rig(Scripted(text="one"), Scripted(text="two")))
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        await desk.until("one\n\n> ")
+        yield " /undo --files "
+        await desk.until("and more\n\n> ")
+        yield "second"
+
+    assert await desk.talk(session, lines()) is ExitCode.DONE
+    assert desk.asked == [" /undo --files \n"]
+    assert f"undone {session.id}\nand more\n" in desk.screen
+    (again,) = desk.reopened
+    assert (again.id, again.view.turn) == (session.id, 2)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"), [("/redo wrong", "[there is nothing to undo[2J]\n"), ("/rewind long", "[stopped]\n")]
+)
+async def test_what_cannot_go_back_or_is_stopped_is_said_and_the_conversation_goes_on(
+    line: str, told: str
+) -> None:
+    desk = Desk(Rig(Scripted(text="one"), Scripted(text="two")))
+
+    async def lines() -> AsyncIterator[str]:
+        yield "first"
+        await desk.until("one\n\n> ")
+        yield line
+        await desk.until(told)
+        yield "second"
+
+    await desk.talk(await desk.rig.open(), lines())
+    assert desk.reopened[0].view.turn == 2
+
+
+async def test_before_the_first_turn_there_is_nothing_that_could_go_back() -> None:
+    desk = Desk(Rig())
+
+    async def lines() -> AsyncIterator[str]:
+        yield "/undo"
+
+    await desk.talk(await desk.rig.open(), lines())
+    assert "[nothing has been done yet]" in desk.screen
+    assert desk.asked == []
 
 
 async def test_a_line_said_in_mid_turn_steers() -> None:
@@ -225,6 +301,41 @@ async def test_an_interrupted_turn_is_gone_on_with() -> None:
     desk = Desk(rig)
     await desk.talk(await rig.host.resume(session.id), nothing())
     assert "[going on with the turn that was interrupted]\nfinished\n" in desk.screen
+
+
+def test_a_notice_stands_on_a_line_of_its_own() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    screen.delta(1, TextDelta("I be"))
+    screen.delta(1, Notice("not covered: a\x1b[2J"))
+    assert "".join(shown) == "I be\nhames: not covered: a [2J\n"
+
+
+def test_progress_is_shown_in_a_turn_where_no_words_stand_and_goes_away() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append, live=True)
+    looking = Progress("looking", 1000, 2000)
+    screen.delta(1, looking)  # A person may be typing.
+    assert shown == []
+    started, ended = entries(TurnStarted(turn=1), TurnEnded(turn=1, ending="done", reason=""))
+    screen.entry(started)
+    screen.delta(1, looking)
+    screen.delta(1, Progress("looking", 2000, 2000))
+    assert shown == ["looking: 1,000 of 2,000", CLEAR]
+    screen.delta(1, TextDelta("I be"))
+    screen.delta(1, looking)
+    assert shown[2:] == ["I be"]
+    screen.entry(ended)
+    screen.delta(1, looking)
+    assert shown[3:] == []
+
+
+def test_progress_is_not_shown_where_a_line_cannot_be_taken_away() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    screen.entry(entries(TurnStarted(turn=1))[0])
+    screen.delta(1, Progress("looking", 1, 2))
+    assert shown == []
 
 
 def test_lost_calls_are_shown() -> None:

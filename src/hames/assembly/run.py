@@ -8,9 +8,10 @@ from hames.assembly.ask_for import RunRequest
 from hames.assembly.build import build
 from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import complain, lines, print_line
+from hames.assembly.standard_streams import complain, complain_words, lines, print_line
 from hames.assembly.system import SystemClock
-from hames.channels.headless import Denials, Headless, NobodyHere, Output, Progress, StreamJson
+from hames.channels.headless import Denials, Doings, Headless, NobodyHere, Output, StreamJson
+from hames.channels.notices import Notices
 from hames.core.errors import ExitCode, UsageError
 
 STDIN = 0
@@ -24,14 +25,23 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
     if (words is None or words == "-") and not (request.json_input or request.resume or request.latest):
         words = read_prompt()
     say_notices(settings)
+    notices = Notices(complain_words, live=sys.stderr.isatty())
+    try:
+        return await _run(settings, request, words, notices)
+    finally:
+        notices.clear()
+
+
+async def _run(settings: Settings, request: RunRequest, words: str | None, notices: Notices) -> ExitCode:
     denials = Denials()
     async with build(settings, NobodyHere(), settings.mode("auto"), orphan_s=ORPHAN_S) as parts:
+        parts.listeners.add(notices)
         parts.listeners.add(denials)
         if request.output == "stream-json":
             names = [spec.name for spec in parts.tools.specs()]
             parts.listeners.add(StreamJson(print_line, __version__, names))
         if request.verbose or (request.output == "text" and sys.stderr.isatty()):
-            parts.listeners.add(Progress(complain))
+            parts.listeners.add(Doings(complain))
         session = await open_session(settings, request, parts)
         output = Output(request.output, print_line, complain)
         headless = Headless(session, output, denials, SystemClock())

@@ -53,3 +53,9 @@ def complain(text: str) -> None:
     """A line on standard error."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
+
+
+def complain_words(text: str) -> None:
+    """Words on standard error as they are, at once."""
+    sys.stderr.write(text)
+    sys.stderr.flush()

@@ -24,7 +24,7 @@ from hames.core.events import (
 )
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
-from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Passing, Words
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Notice, Passing, Words
 from hames.core.text import one_line
 from hames.loop.approve import NOBODY
 from hames.loop.endings import exit_code
@@ -46,7 +46,7 @@ class NobodyHere:
         return ApprovalAnswer(allowed=False, by=NOBODY)
 
 
-class Progress:
+class Doings:
     """Says on standard error what is being done, a line for each call, after it is durable."""
 
     def __init__(self, write: Write) -> None:
@@ -80,15 +80,29 @@ class StreamJson:
         self._version = version
         self._tools = tools
         self._cwd = ""
+        self._session = ""
+        self._notices: list[Notice] = []
 
     def entry(self, entry: Entry) -> None:
         """A durable event: its line, if it has one."""
+        self._session = entry.session
         line = self._line(entry)
         if line is not None:
             self._write(encode({**line, "session_id": entry.session, "seq": entry.seq}))
+        self._tell()
 
     def delta(self, step: int, delta: Passing) -> None:
-        """Volatile: not printed."""
+        """Something volatile: only notices are printed, without a `seq`."""
+        if isinstance(delta, Notice):
+            self._notices.append(delta)
+            self._tell()
+
+    def _tell(self) -> None:
+        """Notices wait for the first event: it names the session."""
+        while self._session and self._notices:
+            words = self._notices.pop(0).words
+            line = {"type": "system", "subtype": "notice", "content": words}
+            self._write(encode({**line, "session_id": self._session}))
 
     def _line(self, entry: Entry) -> Mapping[str, object] | None:
         match entry.event:

@@ -1,16 +1,33 @@
 """A plain conversation in the terminal, line by line."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import anyio
 import msgspec
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from hames.core.errors import ExitCode, StoreError
-from hames.core.events import CallFinished, CallLost, Entry, ModelFailed, ModelReplied, WaitStarted
+from hames.core.errors import ExitCode, HamesError, StoreError
+from hames.core.events import (
+    CallFinished,
+    CallLost,
+    Entry,
+    ModelFailed,
+    ModelReplied,
+    TurnEnded,
+    TurnStarted,
+    WaitStarted,
+)
 from hames.core.ids import CallId
 from hames.core.messages import Text
-from hames.core.ports import ApprovalAnswer, ApprovalRequest, Passing, TextDelta, Words
+from hames.core.ports import (
+    ApprovalAnswer,
+    ApprovalRequest,
+    Notice,
+    Passing,
+    Progress,
+    TextDelta,
+    Words,
+)
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.session.interrupt import interruptible
@@ -19,10 +36,27 @@ from hames.session.session import Session
 Write = Callable[[str], None]
 """Writes text as it is, at once: no line end is added."""
 
+GoBack = Callable[[Session, str], Awaitable[Sequence[str]]]
+"""Takes back what a line like `/undo` asks for; gives what to tell. The session is not used any more."""
+
+Reopen = Callable[[Session], Awaitable[Session]]
+"""The same session as it is now on the log."""
+
+BACK = ("/undo", "/redo", "/rewind")
+
 HELP = """\
 Say what is to be done. While it works you may say more: it is heard at the next step.
 Ctrl-C stops the turn and keeps what was done. /exit or Ctrl-D ends.
+
+/undo         takes back what the last turn did: files and words. What you changed since stays
+/redo         takes the last /undo or /rewind back
+/rewind SEQ   goes back to what was after an entry: `hames sessions show` has their numbers
+              --files or --context: only these; --force PATH: also what you have changed since;
+              --stop-jobs: background commands are stopped first
 """
+
+CLEAR = "\r\x1b[K"
+"""Empties a terminal's line."""
 
 
 class _Question(msgspec.Struct, frozen=True):
@@ -62,17 +96,26 @@ class PersonHere:
 
 
 class Screen:
-    """Shows what the model says as it comes, and each call when it is over."""
+    """Shows what the model says as it comes, and each call when it is over.
 
-    def __init__(self, write: Write) -> None:
+    Where it is `live`, it also shows how far a long piece of work is, on a line that goes away again.
+    """
+
+    def __init__(self, write: Write, *, live: bool = False) -> None:
         self._write = write
+        self._live = live
         self._calls: dict[CallId, str] = {}
         self._shown = 0
         self._in_line = False
+        self._in_turn = False
+        self._in_progress = False
 
     def entry(self, entry: Entry) -> None:
         """A durable event."""
+        self._clear()
         match entry.event:
+            case TurnStarted() | TurnEnded():
+                self._in_turn = isinstance(entry.event, TurnStarted)
             case ModelReplied(message=message):
                 self._rest(message.text)
                 for call in message.calls:
@@ -91,11 +134,30 @@ class Screen:
                 pass
 
     def delta(self, step: int, delta: Passing) -> None:
-        """Text on its way: shown at once, and superseded by the whole reply."""
-        if isinstance(delta, TextDelta):
-            self._write(for_terminal(delta.text, lines=True))
-            self._shown += len(delta.text)
-            self._in_line = True
+        """Something volatile: text on its way is shown at once, and superseded by the whole reply."""
+        self._clear()
+        match delta:
+            case TextDelta(text=text):
+                self._write(for_terminal(text, lines=True))
+                self._shown += len(text)
+                self._in_line = True
+            case Notice(words=words):
+                self._line(f"hames: {for_terminal(words)}")
+            case Progress(what=what, done=done, total=total) if done < total and self._can_show:
+                self._write(f"{what}: {done:,} of {total:,}")
+                self._in_progress = True
+            case _:
+                pass
+
+    @property
+    def _can_show(self) -> bool:
+        """Whether a line may go away again: not one in which words stand, of the model or of a person."""
+        return self._live and self._in_turn and not self._in_line
+
+    def _clear(self) -> None:
+        if self._in_progress:
+            self._write(CLEAR)
+            self._in_progress = False
 
     def _rest(self, text: str) -> None:
         if text and self._shown != len(text):
@@ -113,12 +175,17 @@ class Screen:
 
 
 class Conversation:
-    """Turns of one session, as a person types them."""
+    """Turns of one session, as a person types them. After `/undo` and the like it goes on with the session
+    that `reopen` gives."""
 
-    def __init__(self, session: Session, person: PersonHere, write: Write) -> None:
+    def __init__(
+        self, session: Session, person: PersonHere, write: Write, go_back: GoBack, reopen: Reopen
+    ) -> None:
         self._session = session
         self._person = person
         self._write = write
+        self._go_back = go_back
+        self._reopen = reopen
         self._busy = False
 
     async def run(self, lines: AsyncIterator[str], first: str | None) -> ExitCode:
@@ -145,8 +212,25 @@ class Conversation:
                 return
             if line.strip() in ("/help", "?"):
                 self._write(HELP)
+            elif line.split()[:1] and line.split()[0] in BACK:
+                await self._take_back(line)
             elif line.strip():
                 await self._turn(line)
+
+    async def _take_back(self, line: str) -> None:
+        session = self._session
+        if session.view.turn == 0:
+            self._write("[nothing has been done yet]\n")
+            return
+        told = await interruptible(lambda: self._told(session, line))
+        self._write("[stopped]\n" if told is None else "".join(f"{each}\n" for each in told))
+        self._session = await self._reopen(session)
+
+    async def _told(self, session: Session, line: str) -> Sequence[str]:
+        try:
+            return await self._go_back(session, line)
+        except HamesError as error:
+            return [f"[{for_terminal(str(error), lines=True)}]"]
 
     async def _read(self, lines: AsyncIterator[str], send: MemoryObjectSendStream[str]) -> None:
         with send:
