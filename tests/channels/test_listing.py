@@ -3,8 +3,19 @@ import pytest
 
 from hames.channels.listing import export_lines, find_session, latest_in, rows_json, size, story, table
 from hames.core.errors import SessionMissing
-from hames.core.events import AnyEvent, Entry
-from hames.core.ids import SessionId
+from hames.core.events import (
+    AnyEvent,
+    Entry,
+    FilesRestored,
+    RestoreStarted,
+    Rewound,
+    SnapshotTaken,
+    TurnEnded,
+    TurnStarted,
+    UserSpoke,
+)
+from hames.core.ids import BlobId, SessionId
+from hames.core.messages import Text
 from hames.core.ports import SessionRow
 from hames.testing.entries import SESSION, entries
 from hames.testing.samples import SAMPLES
@@ -61,6 +72,52 @@ def test_every_event_can_be_told(event: AnyEvent) -> None:
     lines = list(story(entries(event)))
     assert lines[0].startswith("     1   ")
     assert all(len(line) < 400 for line in lines)
+
+
+def told_of(*events: AnyEvent) -> list[str]:
+    return list(story(entries(*events)))
+
+
+def test_a_turn_says_how_to_go_back_to_before_its_words() -> None:
+    lines = told_of(
+        SAMPLES[0],
+        UserSpoke((Text("the place"),), source="context"),
+        UserSpoke((Text("one"),)),
+        TurnStarted(1),
+        TurnEnded(1, "done", ""),
+        UserSpoke((Text("[a note]"),), source="harness"),
+        UserSpoke((Text("two"),)),
+        UserSpoke((Text("and three"),)),
+        TurnStarted(2),
+    )
+    assert lines[3] == f"     4   turn 1   (to before it: hames rewind {SESSION}@2)"
+    assert lines[8] == f"     9   turn 2   (to before it: hames rewind {SESSION}@6)"
+
+
+def test_what_was_taken_back_has_a_mark_and_what_took_it_back_has_words() -> None:
+    lines = told_of(
+        SAMPLES[0],
+        UserSpoke((Text("one"),)),
+        TurnStarted(1),
+        SnapshotTaken(BlobId("a" * 64)),
+        TurnEnded(1, "done", ""),
+        RestoreStarted(BlobId("a" * 64), BlobId("b" * 64), BlobId("c" * 64), 1, "undo", ("x", "y\x1b[2J")),
+        FilesRestored(BlobId("a" * 64), tuple("abcdefg"), ("z",)),
+        Rewound(1, "undo"),
+        UserSpoke((Text("two"),)),
+    )
+    assert lines[0].startswith("     1   opened")
+    assert lines[1] == "     2 - user: one"
+    assert lines[2].startswith("     3 - turn 1")
+    assert lines[3] == "     4   snapshot aaaaaaaaaaaa"
+    assert lines[4].startswith("     5 - turn 1 ended")
+    assert lines[5] == "     6   undo: files go back to entry 1, forced: x, y [2J"
+    assert lines[6] == "     7   files went back, kept: a, b, c, d, e and 2 more, failed: z"
+    assert lines[7:] == [
+        "     8   undo: words go back to entry 1",
+        "     9   user: two",
+        "- taken back: the model does not know of it",
+    ]
 
 
 def test_an_event_of_a_newer_version_is_named_as_such() -> None:

@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 
 from hames import __version__
-from hames.apps.flags import Invocation, parse
+from hames.apps.flags import Invocation, parse, parse_typed
 from hames.assembly.ask_for import RunRequest
 from hames.assembly.settings import Settings, load
 from hames.core.errors import ExitCode, HamesError
@@ -74,7 +74,16 @@ def _dispatch(asked: Invocation) -> int:
     if asked.command == "talk":
         from hames.assembly.talk import converse  # noqa: PLC0415
 
-        return anyio.run(_with_collector, converse, settings, asked.run)
+        return anyio.run(_with_collector, partial(converse, read=parse_typed), settings, asked.run)
+    return _beside(asked, settings)
+
+
+def _beside(asked: Invocation, settings: Settings) -> int:
+    """The commands beside the main job."""
+    if asked.back is not None:
+        from hames.assembly.going_back import go_back  # noqa: PLC0415
+
+        return anyio.run(go_back, settings, asked.back)
     if asked.command == "doctor":
         from hames.assembly.doctor import doctor  # noqa: PLC0415
 

@@ -1,16 +1,18 @@
 """The command line, read: flags as Claude Code has them, where it has them."""
 
 import argparse
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Literal, Never
 
 import msgspec
 
-from hames.assembly.ask_for import RunRequest
+from hames.assembly.ask_for import BackRequest, RunRequest
 from hames.assembly.settings import Flags
 from hames.assembly.settings_file import Choices, Permissions
 from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
+from hames.core.events import TakenBack
 from hames.core.ids import is_session_id
 from hames.core.nearest import hint
 
@@ -18,6 +20,7 @@ Command = Literal[
     "run",
     "talk",
     "exec",
+    "back",
     "sessions list",
     "sessions show",
     "sessions check",
@@ -34,6 +37,8 @@ commands:
   hames                         talk, line by line
   hames -p PROMPT               do one task and exit; exit codes: docs/exit-codes.md
   hames exec -- CMD...          run one command in the sandbox
+  hames undo | redo             take back what the last turn did, files and words; and that again
+  hames rewind ID@SEQ           go back to any entry; `hames fork ID@SEQ` does it in a new session
   hames sessions list           the sessions on this machine
   hames sessions show ID        what happened in one
   hames sessions check          look for damage; `repair` mends it, `delete ID` removes a session
@@ -50,6 +55,7 @@ class Invocation(msgspec.Struct, frozen=True):
     command: Command
     flags: Flags
     run: RunRequest = RunRequest()
+    back: BackRequest | None = None
     words: tuple[str, ...] = ()
     session: str = ""
     as_json: bool = False
@@ -61,7 +67,8 @@ class _Parser(argparse.ArgumentParser):
         """Told like every other failure."""
         unknown = message.partition("unrecognized arguments: ")[2].partition(" ")[0].partition("=")[0]
         meant = hint(unknown, self._option_string_actions) if unknown.startswith("--") else ""
-        raise UsageError(f"{message}{meant} (see `{self.prog} --help`)")
+        where = f"`{self.prog} --help`" if self.add_help else "/help"
+        raise UsageError(f"{message}{meant} (see {where})")
 
 
 def parse(words: Sequence[str]) -> Invocation:
@@ -70,6 +77,8 @@ def parse(words: Sequence[str]) -> Invocation:
     match first:
         case "exec":
             return _exec(words[1:])
+        case "undo" | "redo" | "rewind" | "fork":
+            return _back(first, words[1:])
         case "sessions":
             return _sessions(words[1:])
         case "export":
@@ -83,6 +92,16 @@ def parse(words: Sequence[str]) -> Invocation:
             return Invocation("doctor", _flags(parser.parse_args(words[1:], _Read())))
         case _:
             return _run(words)
+
+
+def parse_typed(what: TakenBack, words: Sequence[str]) -> BackRequest:
+    """Read what follows `/undo`, `/redo` or `/rewind`, typed in a conversation. Raises `UsageError`."""
+    parser = _Parser(prog=f"/{what}", allow_abbrev=False, add_help=False)
+    if what == "rewind":
+        parser.add_argument("seq", type=int, metavar="SEQ")
+    _add_back(parser)
+    read = parser.parse_args(words, _ReadBack())
+    return _back_request(what, read, "", read.seq)
 
 
 def _parser(program: str, about: str, epilog: str = "") -> _Parser:
@@ -250,6 +269,71 @@ def _exec_parser() -> _Parser:
     parser.add_argument("--add-dir", action="append", metavar="DIR", help="a further writable directory")
     parser.add_argument("--sandbox", choices=("bubblewrap", "none"), help="`none` switches it off")
     return parser
+
+
+class _ReadBack(_Read):
+    session: str = ""
+    seq: int | None = None
+    files: bool = False
+    context: bool = False
+    both: bool = False
+    force: list[str] | None = None
+    stop_jobs: bool = False
+    worktree: str | None = None
+
+
+_BACK: Mapping[TakenBack, str] = {
+    "undo": "Take back what the last turn did: files and words. What you changed since stays.",
+    "redo": "Take back the last undo or rewind, as long as no turn has been started since.",
+    "rewind": "Go back to what was after an entry. `hames sessions show ID` has their numbers.",
+    "fork": "A new session that goes on from an entry of another one, or from its end.",
+}
+
+
+def _back(what: TakenBack, words: Sequence[str]) -> Invocation:
+    parser = _parser(f"hames {what}", _BACK[what])
+    named = {"undo": "ID", "redo": "ID", "rewind": "ID@SEQ", "fork": "ID@SEQ"}[what]
+    usual = "an id, or its start (default: the session of this workspace that changed last)"
+    parser.add_argument("session", nargs=None if what == "rewind" else "?", metavar=named, help=usual)
+    _add_back(parser)
+    if what == "fork":
+        parser.add_argument("--worktree", metavar="DIR", help="lay the files out there; else in place")
+    parser.add_argument("--output-format", choices=("text", "json"), default="text")
+    parser.add_argument("--cwd", default=".", metavar="DIR", help="the workspace (default: here)")
+    parser.add_argument("--settings", metavar="FILE", help="a settings file for this run")
+    parser.add_argument("--sandbox", choices=("bubblewrap", "none"), help="as the session had it")
+    read = parser.parse_args(words, _ReadBack())
+    session, mark, seq = (read.session or "").partition("@")
+    if mark and what in ("undo", "redo"):
+        parser.error(f"{what} takes no @SEQ; to go back to an entry: hames rewind {read.session}")
+    if (mark or what == "rewind") and not (seq.isascii() and seq.isdigit()):
+        parser.error(f"{read.session} does not name an entry: write ID@SEQ, for example 01jd7v@14")
+    return Invocation(
+        "back", _flags(read), back=_back_request(what, read, session, int(seq) if mark else None)
+    )
+
+
+def _add_back(parser: argparse.ArgumentParser) -> None:
+    scope = parser.add_mutually_exclusive_group()
+    scope.add_argument("--files", action="store_true", help="the files only")
+    scope.add_argument("--context", action="store_true", help="the words only: what the model knows")
+    scope.add_argument("--both", action="store_true", help="both (the default)")
+    parser.add_argument("--force", action="append", metavar="PATH", help="also what you have changed since")
+    parser.add_argument("--stop-jobs", action="store_true", help="stop background commands first")
+
+
+def _back_request(what: TakenBack, read: _ReadBack, session: str, through: int | None) -> BackRequest:
+    return BackRequest(
+        what=what,
+        session=session,
+        through=through,
+        files=not read.context,
+        context=not read.files,
+        force=tuple(read.force or ()),
+        stop_jobs=read.stop_jobs,
+        worktree=None if read.worktree is None else os.path.realpath(read.worktree),
+        as_json=read.output_format == "json",
+    )
 
 
 class _ReadSession(_Read):

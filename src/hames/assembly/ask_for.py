@@ -1,8 +1,11 @@
 """What a person asks of one run, beside its settings."""
 
+from collections.abc import Callable, Sequence
+
 import msgspec
 
 from hames.channels.headless import OutputFormat
+from hames.core.events import TakenBack
 
 
 class RunRequest(msgspec.Struct, frozen=True):
@@ -20,3 +23,26 @@ class RunRequest(msgspec.Struct, frozen=True):
     output: OutputFormat = "text"
     json_input: bool = False
     verbose: bool = False
+
+
+class BackRequest(msgspec.Struct, frozen=True):
+    """What is to go back, and how far.
+
+    `session` is an id or the start of one, empty for the newest of the workspace; `through` the entry to go
+    back to, None where the command itself says it. `force` are paths that go back although somebody has
+    changed them since. A fork with a `worktree` (absolute) is laid out there.
+    """
+
+    what: TakenBack
+    session: str = ""
+    through: int | None = None
+    files: bool = True
+    context: bool = True
+    force: tuple[str, ...] = ()
+    stop_jobs: bool = False
+    worktree: str | None = None
+    as_json: bool = False
+
+
+ReadTyped = Callable[[TakenBack, Sequence[str]], BackRequest]
+"""Reads the words after `/undo`, `/redo` or `/rewind`. Raises `UsageError`."""

@@ -5,22 +5,28 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from hames.context.rewinding import taken_back
 from hames.core.errors import SessionMissing
 from hames.core.events import (
+    AnyEvent,
     CallFinished,
     CallIntended,
     CallJudged,
     CallLost,
     CallStarted,
     Entry,
+    FilesRestored,
     JobFinished,
     JobStarted,
     ModelFailed,
     ModelReplied,
     Repaired,
     RequestSent,
+    RestoreStarted,
+    Rewound,
     SessionOpened,
     SettingsPinned,
+    SnapshotTaken,
     TurnEnded,
     TurnStarted,
     UserSpoke,
@@ -28,9 +34,18 @@ from hames.core.events import (
 from hames.core.ids import SessionId
 from hames.core.messages import plain
 from hames.core.ports import SessionRow
-from hames.core.text import for_terminal
+from hames.core.text import for_terminal, presentable
+from hames.session.points import before_turn
 
 INDENT = " " * 9
+
+TAKEN_BACK = "-"
+"""Marks the events that an undo, redo or rewind has taken out of the conversation."""
+
+SHOWN = 5
+"""Paths that are named."""
+
+GOING_BACK = (SnapshotTaken, RestoreStarted, FilesRestored, Rewound)
 
 
 def find_session(rows: Sequence[SessionRow], wanted: str) -> SessionId:
@@ -49,7 +64,7 @@ def latest_in(rows: Sequence[SessionRow], workspace: str) -> SessionId:
     for row in rows:
         if row.workspace == workspace:
             return row.session
-    raise SessionMissing(f"there is no session of {workspace} to continue: start one with `hames -p`")
+    raise SessionMissing(f"there is no session of {workspace}: `hames sessions list` shows those of others")
 
 
 def table(rows: Sequence[SessionRow]) -> Iterator[str]:
@@ -66,10 +81,22 @@ def table(rows: Sequence[SessionRow]) -> Iterator[str]:
 
 
 def story(entries: Sequence[Entry], *, whole: bool = False) -> Iterator[str]:
-    """A session told in lines, each event with its number; `whole` gives results in full."""
-    for entry in entries:
-        for index, line in enumerate(_tell(entry, whole=whole)):
-            yield f"{entry.seq:6}   {line}" if index == 0 else f"{INDENT}{line}"
+    """A session told in lines, each event with its number; `whole` gives results in full.
+
+    Each turn says how to go back to before it. What the model does not know any more has a mark.
+    """
+    gone, any_gone = taken_back(entries), False
+    for index, entry in enumerate(entries):
+        mark = " "
+        if entry.seq in gone and not isinstance(entry.event, GOING_BACK):
+            mark, any_gone = TAKEN_BACK, True
+        heading, *more = _tell(entry, whole=whole)
+        if isinstance(entry.event, TurnStarted):
+            heading += f"   (to before it: hames rewind {entry.session}@{before_turn(entries, index)})"
+        yield f"{entry.seq:6} {mark} {heading}"
+        yield from (f"{INDENT}{line}" for line in more)
+    if any_gone:
+        yield f"{TAKEN_BACK} taken back: the model does not know of it"
 
 
 def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
@@ -92,8 +119,8 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield _marker(event)
         case None:
             yield "(an event of a newer hames)"
-        case other:
-            yield f"{type(other).__name__} {for_terminal(msgspec.json.encode(other).decode())}"
+        case event:
+            yield _beside(event)
 
 
 def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
@@ -105,6 +132,28 @@ def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
             return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {reason}"
         case Repaired():
             return f"repaired: {for_terminal(event.reason)}"
+
+
+def _beside(event: AnyEvent) -> str:
+    match event:
+        case SnapshotTaken():
+            return f"snapshot {event.tree[:12]}"
+        case RestoreStarted():
+            forced = f", forced: {_paths(event.force)}" if event.force else ""
+            return f"{event.what}: files go back to entry {event.through}{forced}"
+        case FilesRestored():
+            kept = f", kept: {_paths(event.kept)}" if event.kept else ""
+            failed = f", failed: {_paths(event.failed)}" if event.failed else ""
+            return f"files went back{kept}{failed}"
+        case Rewound():
+            return f"{event.what}: words go back to entry {event.through}"
+        case other:
+            return f"{type(other).__name__} {for_terminal(msgspec.json.encode(other).decode())}"
+
+
+def _paths(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
+    return for_terminal(presentable(", ".join(paths[:SHOWN]))) + more
 
 
 def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:

@@ -219,7 +219,7 @@ class Conversation:
 
     async def _take_back(self, line: str) -> None:
         session = self._session
-        if session.view.turn == 0:
+        if session.view.turns == 0:
             self._write("[nothing has been done yet]\n")
             return
         told = await interruptible(lambda: self._told(session, line))
