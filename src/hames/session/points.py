@@ -38,7 +38,7 @@ def undo_point(entries: Sequence[Entry], by: type[Rewound] | type[RestoreStarted
     gone = taken_back(entries, by)
     for index in reversed(range(len(entries))):
         if isinstance(entries[index].event, TurnStarted) and entries[index].seq not in gone:
-            return Point(_before_words(entries, index))
+            return Point(before_turn(entries, index))
     return None
 
 
@@ -46,7 +46,7 @@ def first_point(entries: Sequence[Entry]) -> int:
     """The first entry that one can go back to: before the first words."""
     for index, entry in enumerate(entries):
         if isinstance(entry.event, TurnStarted):
-            return _before_words(entries, index)
+            return before_turn(entries, index)
     return sum(1 for _ in takewhile(_opens, entries))
 
 
@@ -57,7 +57,7 @@ def _opens(entry: Entry) -> bool:
     )
 
 
-def _before_words(entries: Sequence[Entry], index: int) -> int:
+def before_turn(entries: Sequence[Entry], index: int) -> int:
     """The entry before the words that the turn at `index` answers."""
     while index > 1 and _is_words(entries[index - 1].event):
         index -= 1
