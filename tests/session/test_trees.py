@@ -270,7 +270,7 @@ async def test_a_long_look_tells_how_far_it_is(ground: Ground) -> None:
         (ground.root / str(number)).write_text("x")
     ground.clock.step_s = 0.1
     await ground.keeper().look()
-    assert ground.told == [Progress(LOOKING, 1, 3)]
+    assert ground.told == [Progress(LOOKING, 1, 3), Progress(LOOKING, 3, 3)]
 
 
 async def test_a_look_that_nobody_waits_for_is_given_up(ground: Ground) -> None:

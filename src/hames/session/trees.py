@@ -61,6 +61,7 @@ class Keeper:
         self._token: EventLoopToken | None = None
         self._begun = False
         self._told_s = 0.0
+        self._told: Progress | None = None
         self._ending = Event()
 
     @property
@@ -134,6 +135,9 @@ class Keeper:
     def _look(self, stop: Event, only: Sequence[str] | None) -> BlobId:
         with self._lock:
             captured = self._captured(stop, only)
+            if self._told is not None:
+                self._tell(Progress(LOOKING, self._told.total, self._told.total))
+                self._told = None
             self._keep_files(captured.pack_files)
             is_first, self._before = self._before is None, captured.tree
             tree = captured.tree.blob
@@ -210,7 +214,8 @@ class Keeper:
         now_s = self._shelf.clock.elapsed()
         if now_s - self._told_s >= _TELL_EVERY_S:
             self._told_s = now_s
-            self._tell(Progress(LOOKING, done, total))
+            self._told = Progress(LOOKING, done, total)
+            self._tell(self._told)
 
     def _name_gaps(self, gaps: Sequence[NotCovered]) -> None:
         named = [gap for gap in gaps if gap.why != "set_aside"]
