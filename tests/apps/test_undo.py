@@ -230,6 +230,18 @@ async def test_what_no_snapshot_has_is_named(outside: Outside) -> None:
     assert "not covered, and so left alone:\n  pipe: a socket, a pipe or a device\n" in undone.out
 
 
+@pytest.mark.parametrize("shape", ["text", "json", "stream-json"])
+async def test_what_no_snapshot_has_is_told_at_the_start(outside: Outside, shape: str) -> None:
+    os.mkfifo(outside.workspace / "pipe")
+    async with outside.scripted(calls(bash("true")), {"text": "all done"}) as model:
+        ended = await outside.hames("-p", "x", "--output-format", shape, *outside.to(model))
+    told = "undo does not cover: pipe (special)"
+    assert f"hames: {told}\n" in ended.err
+    notices = [line for line in ended.out.splitlines() if '"notice"' in line]
+    assert len(notices) == (shape == "stream-json")
+    assert all(msgspec.json.decode(line)["content"] == told for line in notices)
+
+
 async def refused(outside: Outside, *words: str) -> str:
     """What a command says that must not work, on one line."""
     ended = await outside.hames(*words, check=None)
