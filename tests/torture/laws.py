@@ -107,9 +107,9 @@ def broken(evidence: Evidence) -> list[str]:
 
 
 def acknowledged(evidence: Evidence) -> Iterator[str]:
-    """Each line that was printed stands on the log, in its place and with its content."""
+    """Each line that was printed, but notices, stands on the log, in its place and with its content."""
     placed = {event.seq: event for event in evidence.events}
-    for line in evidence.lines:
+    for line in (line for line in evidence.lines if line.get("subtype") != "notice"):
         seq = line.get("seq")
         event = placed.get(seq) if isinstance(seq, int) else None
         if event is None:

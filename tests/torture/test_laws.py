@@ -74,6 +74,7 @@ def only(found: list[str], words: str) -> None:
 
 def test_a_printed_line_that_is_not_on_the_log_is_noticed() -> None:
     only(changed(evidence(OK), lines=[{"type": "assistant", "seq": 9}]), "not on the log")
+    assert changed(evidence(OK), lines=[{"type": "system", "subtype": "notice", "content": "x"}]) == []
 
 
 def test_a_printed_line_with_other_content_is_noticed() -> None:
