@@ -62,13 +62,18 @@ def command_in(text: str, start: str) -> list[str]:
     return found[1].split()
 
 
-async def test_what_the_agent_did_is_undone_and_redone_to_the_byte_and_the_mode(outside: Outside) -> None:
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
+async def test_what_the_agent_did_is_undone_and_redone_to_the_byte_and_the_mode(
+    outside: Outside, sandbox: str
+) -> None:
     before = project(outside.workspace)
     read = tool("read", file_path="notes.txt")
     edit = tool("edit", file_path="notes.txt", old_string="remember", new_string="no")
-    session = await ran(outside, calls(read), calls(edit), calls(bash(HARM)), calls(bash("rm made/new")))
+    flags = ("--sandbox", sandbox, "--permission-mode", "auto")
+    harm = [calls(read), calls(edit), calls(bash(HARM)), calls(bash("rm made/new"))]
+    session = await ran(outside, *harm, flags=flags)
     after = picture(outside.workspace)
-    assert not (outside.workspace / ".git").exists()
+    assert not (outside.workspace / ".git" / "HEAD").exists()
 
     undone = await outside.hames("undo")
     assert differing(before, picture(outside.workspace)) == {}
@@ -87,6 +92,19 @@ async def test_what_the_agent_did_is_undone_and_redone_to_the_byte_and_the_mode(
     assert differing(before, picture(outside.workspace)) == {}
 
 
+class Event(msgspec.Struct):
+    type: str
+    sha256: str = ""
+    extends: int | None = None
+
+
+class Row(msgspec.Struct):
+    """A line of an export."""
+
+    seq: int
+    event: Event
+
+
 async def test_the_model_does_not_hear_of_what_was_undone_and_its_prefix_stays(outside: Outside) -> None:
     replies = [{"text": "first answer"}, calls(bash("echo two > two")), {"text": "second answer"}]
     async with outside.scripted(*replies, {"text": "third answer"}) as model:
@@ -95,7 +113,15 @@ async def test_the_model_does_not_hear_of_what_was_undone_and_its_prefix_stays(o
         await outside.hames("--continue", "-p", "the second", *to)
         assert "the second" in (await outside.hames("undo")).out
         await outside.hames("--continue", "-p", "the third", *to)
-        assert [seen.extends for seen in model.seen] == [False, True, True, False]
+        hashes = [seen.sha256 for seen in model.seen]
+    session = (await shown(outside, "0")).partition("rewind ")[2].partition("@")[0]
+    log = [
+        msgspec.json.decode(line, type=Row)
+        for line in (await outside.hames("export", session)).out.splitlines()
+    ]
+    first, _, _, last = [row for row in log if row.event.type == "RequestSent"]
+    assert [row.event.sha256 for row in log if row.event.sha256] == hashes
+    assert last.event.extends == first.seq
     assert not (outside.workspace / "two").exists()
     told = await shown(outside, "0")
     assert "- user: the second" in told

@@ -36,6 +36,19 @@ def test_all_that_went_back_is_told_and_how_to_go_on() -> None:
     ]
 
 
+def test_what_was_made_or_removed_with_its_directory_is_counted_there() -> None:
+    made = [("g", "added"), ("g/a", "added"), ("g/a/b", "added"), ("g-x", "added")]
+    gone = [("h", "removed"), ("h/a", "removed"), ("m", "mode"), ("m/a", "added"), ("m/b", "content")]
+    assert lines(took(changed=(*gone, *made)))[1:7] == [
+        "  made again  g (and 2 below it)",
+        "  made again  g-x",
+        "  removed     h (and 1 below it)",
+        "  mode        m",
+        "  made again  m/a",
+        "  restored    m/b",
+    ]
+
+
 @pytest.mark.parametrize(
     ("what", "heading"),
     [

@@ -20,9 +20,10 @@ from hames.core.errors import ExitCode, SessionBusy, UsageError
 from hames.core.events import TakenBack
 from hames.core.ids import SessionId
 from hames.core.ports import Body, Delta, Reply, SessionRow
+from hames.session.forking import fork
 from hames.session.host import Host
 from hames.session.interrupt import interruptible
-from hames.session.taking_back import TookBack, Wanted
+from hames.session.taking_back import TookBack, Wanted, redo, rewind, undo
 
 STOPPED = (
     "hames: stopped. If files had begun to change, that is finished when the session is next opened: "
@@ -62,14 +63,14 @@ async def take_back(host: Host, session: SessionId, asked: BackRequest, workspac
     try:
         match asked.what:
             case "undo":
-                return await host.undo(session, wanted)
+                return await undo(host, session, wanted)
             case "redo":
-                return await host.redo(session, wanted)
+                return await redo(host, session, wanted)
             case "rewind":
                 assert asked.through is not None
-                return await host.rewind(session, asked.through, wanted)
+                return await rewind(host, session, asked.through, wanted)
             case "fork":
-                return await host.fork(session, asked.through, wanted, asked.worktree)
+                return await fork(host, session, asked.through, wanted, asked.worktree)
     except SessionBusy as error:
         raise SessionBusy(f"{error}; in a conversation, say /undo, /redo or /rewind there") from error
 

@@ -11,7 +11,7 @@ from hames.channels.listing import size
 from hames.core.text import for_terminal, one_line, presentable
 from hames.session.taking_back import Kept, TookBack
 from hames.snapshots.compare import ChangeKind
-from hames.snapshots.entries import NotCovered, Why
+from hames.snapshots.entries import NotCovered, Why, ancestors
 from hames.snapshots.plan import Obstacle
 
 SHOWN = 20
@@ -92,11 +92,27 @@ def _heading(took: TookBack, asked: BackRequest) -> str:
 
 
 def _changes(took: TookBack) -> Iterator[str]:
-    changes = [(_CHANGES[kind], _clean(path)) for path, kind in took.changed]
+    changes = [(_CHANGES[kind], f"{_clean(path)}{_with(below)}") for path, kind, below in _tops(took.changed)]
     width = max((len(done) for done, _ in changes), default=0)
     yield from _some([f"  {done:{width}}  {path}"] for done, path in changes)
     if not changes:
         yield "  no file had to be changed"
+
+
+def _tops(changed: Sequence[tuple[str, ChangeKind]]) -> list[tuple[str, ChangeKind, int]]:
+    """The changes, but what was made or removed with a directory above it: of that, how many there are."""
+    found: dict[str, tuple[ChangeKind, int]] = {}
+    for path, kind in sorted(changed):
+        top = next((above for above in ancestors(path) if above in found), None)
+        if top is not None and kind in ("added", "removed") and found[top][0] == kind:
+            found[top] = (kind, found[top][1] + 1)
+        else:
+            found[path] = (kind, 0)
+    return [(path, kind, below) for path, (kind, below) in found.items()]
+
+
+def _with(below: int) -> str:
+    return f" (and {below} below it)" if below else ""
 
 
 def _kept(kept: Kept) -> list[str]:
