@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -254,6 +255,7 @@ async def test_what_no_snapshot_has_is_named(outside: Outside) -> None:
     await ran(outside, calls(bash("echo 1 > file")))
     undone = await outside.hames("undo")
     assert "not covered, and so left alone:\n  pipe: a socket, a pipe or a device\n" in undone.out
+    assert undone.err == ""
 
 
 @pytest.mark.parametrize("shape", ["text", "json", "stream-json"])
@@ -286,11 +288,19 @@ async def test_what_cannot_be_done_is_said_on_one_line_with_the_fix(outside: Out
     assert "ID@SEQ" in await refused(outside, "rewind", session)
     assert "nothing" in await refused(outside, "redo")
     assert (outside.workspace / "file").exists()
-    moved = outside.workspace.rename(outside.home / "moved")
-    outside.workspace.mkdir()
-    os.rmdir(outside.workspace)
-    outside.workspace = moved
-    assert "is gone" in await refused(outside, "undo", session)
+
+
+async def test_of_a_workspace_that_is_gone_a_fork_has_the_files(outside: Outside, tmp_path: Path) -> None:
+    (outside.workspace / "file").write_text("one\n")
+    session = await ran(outside, calls(bash("echo 2 > file")))
+    before = picture(outside.workspace)
+    shutil.rmtree(outside.workspace)
+    outside.workspace = outside.home
+    line = await refused(outside, "undo", session)
+    assert "is gone" in line
+    words = command_in(line, "fork")
+    await outside.hames(*words[:-1], str(tmp_path / "again"))
+    assert differing(before, picture(tmp_path / "again")) == {}
 
 
 async def test_a_session_in_use_is_refused(outside: Outside) -> None:

@@ -303,10 +303,11 @@ async def test_an_interrupted_turn_is_gone_on_with() -> None:
     assert "[going on with the turn that was interrupted]\nfinished\n" in desk.screen
 
 
-def test_a_notice_stands_on_a_line_of_its_own() -> None:
+def test_a_notice_stands_on_a_line_of_its_own_once() -> None:
     shown: list[str] = []
     screen = Screen(shown.append)
     screen.delta(1, TextDelta("I be"))
+    screen.delta(1, Notice("not covered: a\x1b[2J"))
     screen.delta(1, Notice("not covered: a\x1b[2J"))
     assert "".join(shown) == "I be\nhames: not covered: a [2J\n"
 

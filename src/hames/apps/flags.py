@@ -292,8 +292,9 @@ _BACK: Mapping[TakenBack, str] = {
 
 def _back(what: TakenBack, words: Sequence[str]) -> Invocation:
     parser = _parser(f"hames {what}", _BACK[what])
-    named = {"undo": "ID", "redo": "ID", "rewind": "ID@SEQ", "fork": "ID@SEQ"}[what]
-    usual = "an id, or its start (default: the session of this workspace that changed last)"
+    named, usual = "ID", "an id, or its start (default: the session of this workspace that changed last)"
+    if what in ("rewind", "fork"):
+        named, usual = "ID@SEQ", f"{usual}, and an entry of it"
     parser.add_argument("session", nargs=None if what == "rewind" else "?", metavar=named, help=usual)
     _add_back(parser)
     if what == "fork":
@@ -318,7 +319,9 @@ def _add_back(parser: argparse.ArgumentParser) -> None:
     scope.add_argument("--files", action="store_true", help="the files only")
     scope.add_argument("--context", action="store_true", help="the words only: what the model knows")
     scope.add_argument("--both", action="store_true", help="both (the default)")
-    parser.add_argument("--force", action="append", metavar="PATH", help="also what you have changed since")
+    parser.add_argument(
+        "--force", action="append", metavar="PATH", help="also what you have changed of it since"
+    )
     parser.add_argument("--stop-jobs", action="store_true", help="stop background commands first")
 
 

@@ -15,7 +15,7 @@ from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain, complain_words, print_line, print_lines
 from hames.channels.headless import NobodyHere
 from hames.channels.listing import find_session, latest_in
-from hames.channels.notices import Notices
+from hames.channels.notices import Gauge
 from hames.core.errors import ExitCode, SessionBusy, UsageError
 from hames.core.events import TakenBack
 from hames.core.ids import SessionId
@@ -35,12 +35,15 @@ async def go_back(settings: Settings, asked: BackRequest) -> ExitCode:
     """`hames undo`, `redo`, `rewind` and `fork`. No model is asked."""
     async with open_store(settings) as store:
         row = _row(await store.sessions(), asked, settings.workspace)
-    here, settings = settings.workspace, _settings_of(settings, row)
-    notices = Notices(complain_words, live=sys.stderr.isatty())
+    here, settings = settings.workspace, _settings_of(settings, row, asked)
+    gauge = Gauge(complain_words)
     async with build(settings, NobodyHere(), settings.mode("auto"), model=NobodyAnswers()) as parts:
-        parts.listeners.add(notices)
-        took = await interruptible(partial(take_back, parts.host, row.session, asked, row.workspace))
-    notices.clear()
+        if sys.stderr.isatty():
+            parts.listeners.add(gauge)
+        try:
+            took = await interruptible(partial(take_back, parts.host, row.session, asked, row.workspace))
+        finally:
+            gauge.clear()
     if took is None:
         complain(STOPPED)
         return ExitCode.CANCELLED
@@ -100,11 +103,15 @@ def within(workspace: str, path: str) -> str:
     raise UsageError(f"--force: {path} is not in the workspace {workspace}")
 
 
-def _settings_of(settings: Settings, row: SessionRow) -> Settings:
+def _settings_of(settings: Settings, row: SessionRow, asked: BackRequest) -> Settings:
     """The settings for a session's own workspace; which model is named there is of no interest."""
-    if not os.path.isdir(row.workspace):
-        raise UsageError(f"the workspace of session {row.session} is gone: {row.workspace}")
-    return msgspec.structs.replace(settings, workspace=row.workspace, model=None, base_url=None)
+    workspace = row.workspace
+    if not os.path.isdir(workspace):
+        if asked.worktree is None:
+            words = f"the workspace of session {row.session} is gone: {workspace}"
+            raise UsageError(f"{words}; to have its files elsewhere: hames fork {row.session} --worktree DIR")
+        workspace = settings.workspace
+    return msgspec.structs.replace(settings, workspace=workspace, model=None, base_url=None)
 
 
 def _row(rows: Sequence[SessionRow], asked: BackRequest, workspace: str) -> SessionRow:

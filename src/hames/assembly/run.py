@@ -11,7 +11,7 @@ from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain, complain_words, lines, print_line
 from hames.assembly.system import SystemClock
 from hames.channels.headless import Denials, Doings, Headless, NobodyHere, Output, StreamJson
-from hames.channels.notices import Notices
+from hames.channels.notices import Gauge, Notices
 from hames.core.errors import ExitCode, UsageError
 
 STDIN = 0
@@ -25,17 +25,19 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
     if (words is None or words == "-") and not (request.json_input or request.resume or request.latest):
         words = read_prompt()
     say_notices(settings)
-    notices = Notices(complain_words, live=sys.stderr.isatty())
+    gauge = Gauge(complain_words)
     try:
-        return await _run(settings, request, words, notices)
+        return await _run(settings, request, words, gauge)
     finally:
-        notices.clear()
+        gauge.clear()
 
 
-async def _run(settings: Settings, request: RunRequest, words: str | None, notices: Notices) -> ExitCode:
+async def _run(settings: Settings, request: RunRequest, words: str | None, gauge: Gauge) -> ExitCode:
     denials = Denials()
     async with build(settings, NobodyHere(), settings.mode("auto"), orphan_s=ORPHAN_S) as parts:
-        parts.listeners.add(notices)
+        if sys.stderr.isatty():
+            parts.listeners.add(gauge)
+        parts.listeners.add(Notices(complain))
         parts.listeners.add(denials)
         if request.output == "stream-json":
             names = [spec.name for spec in parts.tools.specs()]

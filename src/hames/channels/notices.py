@@ -11,15 +11,29 @@ CLEAR = "\r\x1b[K"
 
 
 class Notices:
-    """Tells a person what no event says. Where `live`, also how far a long piece of work is: on one line,
-    which is written anew in its place, and gone before anything else is said.
+    """Tells each notice on a line of its own. `write` writes a line."""
 
-    `write` writes text as it is.
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self._write = write
+
+    def entry(self, entry: Entry) -> None:
+        """A durable event: others tell of it."""
+
+    def delta(self, step: int, delta: Passing) -> None:
+        """Something volatile: told if it is a notice."""
+        if isinstance(delta, Notice):
+            self._write(f"hames: {for_terminal(delta.words)}")
+
+
+class Gauge:
+    """Shows on a terminal how far a long piece of work is, on one line that is written anew in its place.
+
+    It is gone before anything else is told, if this is the first of the listeners. `write` writes text as it
+    is.
     """
 
-    def __init__(self, write: Callable[[str], None], *, live: bool) -> None:
+    def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
-        self._live = live
         self._shown = False
 
     def entry(self, entry: Entry) -> None:
@@ -27,12 +41,9 @@ class Notices:
         self.clear()
 
     def delta(self, step: int, delta: Passing) -> None:
-        """Something volatile: shown if it is for a person."""
+        """Something volatile: shown if it is progress, and not at its end."""
         match delta:
-            case Notice(words=words):
-                self.clear()
-                self._write(f"hames: {for_terminal(words)}\n")
-            case Progress(what=what, done=done, total=total) if self._live and done < total:
+            case Progress(what=what, done=done, total=total) if done < total:
                 self._write(f"{CLEAR}{what}: {done:,} of {total:,}")
                 self._shown = True
             case _:

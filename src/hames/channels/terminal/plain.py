@@ -109,6 +109,7 @@ class Screen:
         self._in_line = False
         self._in_turn = False
         self._in_progress = False
+        self._noticed: set[str] = set()
 
     def entry(self, entry: Entry) -> None:
         """A durable event."""
@@ -141,7 +142,8 @@ class Screen:
                 self._write(for_terminal(text, lines=True))
                 self._shown += len(text)
                 self._in_line = True
-            case Notice(words=words):
+            case Notice(words=words) if words not in self._noticed:
+                self._noticed.add(words)
                 self._line(f"hames: {for_terminal(words)}")
             case Progress(what=what, done=done, total=total) if done < total and self._can_show:
                 self._write(f"{what}: {done:,} of {total:,}")
