@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -333,6 +334,26 @@ async def test_a_live_job_is_named_and_stopped_when_that_is_said(outside: Outsid
     await outside.hames("undo", "--stop-jobs")
     assert not (outside.workspace / "live").exists()
     assert "job 1.0:" in await shown(outside, session)
+
+
+async def test_an_undo_that_is_stopped_says_so_and_can_be_done_again(outside: Outside) -> None:
+    ready, ending = outside.workspace / "ready", outside.workspace / "ending"
+    os.mkfifo(ready)
+    os.mkfifo(ending)
+    stubborn = "trap 'echo on > ending' TERM; echo on > ready; while :; do sleep 0.1; done"
+    detach = tool("job", action="detach", job_id="1.0")
+    harm = calls(bash(stubborn, run_in_background=True), bash("cat ready; echo x > made"), detach)
+    session = await ran(outside, harm, check=4)
+    async with outside.started("undo", "--stop-jobs") as process:
+        await anyio.to_thread.run_sync(ending.read_text, abandon_on_cancel=True)
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == 130
+        assert process.stderr is not None
+        said = b"".join([part async for part in process.stderr]).decode()
+    assert said.startswith("hames: stopped.")
+    assert (outside.workspace / "made").exists()
+    await outside.hames("undo", session, "--stop-jobs")
+    assert not (outside.workspace / "made").exists()
 
 
 async def talk(outside: Outside, *lines: str, model: list[str]) -> Ended:
