@@ -291,6 +291,14 @@ async def test_what_cannot_be_done_is_said_on_one_line_with_the_fix(outside: Out
     assert (outside.workspace / "file").exists()
 
 
+async def test_without_snapshots_the_words_alone_go_back_and_that_is_said(outside: Outside) -> None:
+    outside.settings("undo = false\n")
+    await ran(outside, calls(bash("echo 1 > file")))
+    assert "--context" in await refused(outside, "undo")
+    assert "your words: tidy up" in (await outside.hames("undo", "--context")).out
+    assert (outside.workspace / "file").exists()
+
+
 async def test_of_a_workspace_that_is_gone_a_fork_has_the_files(outside: Outside, tmp_path: Path) -> None:
     (outside.workspace / "file").write_text("one\n")
     session = await ran(outside, calls(bash("echo 2 > file")))
@@ -317,7 +325,8 @@ async def test_a_session_in_use_is_refused(outside: Outside) -> None:
         await process.wait()
 
 
-async def test_a_live_job_is_named_and_stopped_when_that_is_said(outside: Outside) -> None:
+@pytest.mark.parametrize("sandbox", ["bubblewrap", "none"])
+async def test_a_live_job_is_named_and_stopped_when_that_is_said(outside: Outside, sandbox: str) -> None:
     signpost = outside.workspace / "signpost"
     os.mkfifo(signpost)
     replies = [
@@ -327,7 +336,8 @@ async def test_a_live_job_is_named_and_stopped_when_that_is_said(outside: Outsid
             tool("job", action="detach", job_id="1.0"),
         )
     ]
-    session = await ran(outside, *replies, check=4)
+    flags = ("--sandbox", sandbox, "--permission-mode", "auto")
+    session = await ran(outside, *replies, flags=flags, check=4)
     line = await refused(outside, "undo")
     assert "--stop-jobs" in line
     assert "1.0" in line
