@@ -81,7 +81,13 @@ def test_of_long_words_the_start_is_told() -> None:
 
 
 def test_a_fork_elsewhere_is_gone_on_with_there() -> None:
-    assert lines(took("fork"), place="/w/it's")[-1] == "to go on: hames --resume 01jd7v --cwd '/w/it'\"'\"'s'"
+    asked = BackRequest("fork", worktree="/w/it's")
+    assert list(told(took("fork", said=("more",)), asked, place="/w/it's")) == [
+        "forked: session 01jd7v goes on from entry 7",
+        "  not taken along: more",
+        "  its files are in /w/it's",
+        "to go on: hames --resume 01jd7v --cwd '/w/it'\"'\"'s'",
+    ]
 
 
 def test_what_is_kept_is_told_with_why_the_difference_and_how_to_force_it() -> None:

@@ -54,8 +54,11 @@ def told(took: TookBack, asked: BackRequest, *, place: str = "", typed: bool = F
     """Everything that a person should know of it. `place` is where the session goes on, if that is not here;
     `typed`: it was asked for in a conversation."""
     yield _heading(took, asked)
-    yield from (f"  your words: {_gist(words)}" for words in took.said)
-    if asked.files:
+    label = "not taken along" if took.what == "fork" else "your words"
+    yield from (f"  {label}: {_gist(words)}" for words in took.said)
+    if asked.worktree is not None:
+        yield f"  its files are in {_clean(asked.worktree)}"
+    elif asked.files:
         yield from _changes(took)
     if took.kept:
         yield "kept as they are now:"
