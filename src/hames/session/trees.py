@@ -30,7 +30,7 @@ SHOWN_GAPS = 5
 """Paths that are named at the first look when they are not covered."""
 
 GLANCE_ENTRIES = 200
-"""Among so many files and directories it takes less time to see that nothing has changed than to ask a thread."""
+"""So few files and directories are looked at in less time than it takes to ask a thread."""
 
 LOOKING = "taking a snapshot of the workspace"
 
