@@ -25,7 +25,6 @@ from hames.session.history import (
     UserChange,
     course_since,
     course_without,
-    cut_short,
     is_unseen,
     timeline,
 )
@@ -152,13 +151,6 @@ def test_a_call_before_the_first_look_is_unseen() -> None:
     assert not is_unseen(entries(intended("1.0"), started("1.0")), 2)
     assert not is_unseen(entries(intended("1.0", "pure"), started("1.0")), 0)
     assert not is_unseen(entries(taken(1), intended("1.0"), started("1.0")), 0)
-
-
-def test_a_restore_without_an_end_was_cut_short() -> None:
-    restore = restoring(1, 2, 1)
-    assert cut_short(entries(taken(1), restore, taken(2))) == restore
-    assert cut_short(entries(restore, FilesRestored(tree=tree(2)), taken(3))) is None
-    assert cut_short(entries(taken(1))) is None
 
 
 Do = Literal["begin", "end", "look", "job", "job over", "change"]

@@ -2,7 +2,6 @@
 
 import msgspec
 
-from hames.context.view import View
 from hames.core.events import EndingKind
 from hames.loop.kit import Kit
 
@@ -18,7 +17,7 @@ class Over(msgspec.Struct, frozen=True):
 
 def over(kit: Kit) -> Over | None:
     """The limit that forbids another request, or None."""
-    steps = steps_taken(kit.view)
+    steps = kit.view.turn_steps
     most = kit.limits.max_steps
     if most is not None and steps >= most:
         return Over("step_limit", "max_steps", most, f"the limit of {most} steps was reached")
@@ -32,8 +31,3 @@ def over(kit: Kit) -> Over | None:
         words = f"the budget of {money / 1e9:g} USD was reached"
         return Over("budget", "max_budget_usd", money / 1e9, words)
     return None
-
-
-def steps_taken(view: View) -> int:
-    """Steps of the present turn that have been answered."""
-    return view.turn_steps

@@ -12,7 +12,7 @@ from hames.core.messages import Text
 from hames.core.ports import Pinned
 from hames.loop.act import Acted, act
 from hames.loop.ask import Answered, ask, assemble
-from hames.loop.budget import over, steps_taken
+from hames.loop.budget import over
 from hames.loop.endings import Ending, failed
 from hames.loop.kit import Kit
 from hames.loop.look import look_after, with_tree
@@ -148,7 +148,7 @@ async def _end(kit: Kit, ending: Ending) -> TurnEnded:
         ending=ending.kind,
         reason=ending.reason,
         code=ending.code,
-        steps=steps_taken(view),
+        steps=view.turn_steps,
     )
     await kit.journal.record(event)
     return event

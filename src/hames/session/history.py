@@ -178,16 +178,3 @@ def is_unseen(entries: Sequence[Entry], through: int) -> bool:
             case _:
                 pass
     return False
-
-
-def cut_short(entries: Sequence[Entry]) -> RestoreStarted | None:
-    """The restore that somebody has begun and not come to the end of."""
-    for entry in reversed(entries):
-        match entry.event:
-            case RestoreStarted() as event:
-                return event
-            case FilesRestored():
-                return None
-            case _:
-                pass
-    return None

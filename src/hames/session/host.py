@@ -32,12 +32,11 @@ from hames.core.ports import (
 )
 from hames.loop.kit import Answerer, Kit, TurnLimits
 from hames.session.approvals import KeptAnswers
-from hames.session.history import cut_short
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
 from hames.session.keeping import Keeping
 from hames.session.log import Listeners, SessionLog
-from hames.session.resume import logged_prefix, requests_in
+from hames.session.resume import cut_short, logged_prefix, requests_in
 from hames.session.session import Session
 
 

@@ -1,4 +1,4 @@
-"""Resume: what becomes of calls that a stopped process left open."""
+"""Resume: what a stopped process has left open, and what becomes of it."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from hames.context.assemble import body_blobs
 from hames.context.view import OpenCall
 from hames.core.errors import DamagedLog
-from hames.core.events import AnyEvent, CallLost, Entry, RequestSent
+from hames.core.events import AnyEvent, CallLost, Entry, FilesRestored, RequestSent, RestoreStarted
 from hames.core.ids import BlobId
 from hames.core.ports import Attachable, Reconcilable, Settled, ToolResult
 from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
@@ -91,6 +91,19 @@ def describe_lost(was: OpenCall, now_ms: int, found: str = "") -> CallLost:
         "It may have done all, some or none of its work. Look at the world before you decide to repeat it.",
     )
     return lost(was.call.id, words, found or "hames was stopped while it ran")
+
+
+def cut_short(entries: Sequence[Entry]) -> RestoreStarted | None:
+    """The restore that somebody has begun and not come to the end of."""
+    for entry in reversed(entries):
+        match entry.event:
+            case RestoreStarted() as event:
+                return event
+            case FilesRestored():
+                return None
+            case _:
+                pass
+    return None
 
 
 def requests_in(entries: Sequence[Entry]) -> dict[int, RequestSent]:

@@ -13,7 +13,7 @@ from hames.loop.turn import run_turn
 from hames.session.inbox import SessionInbox, arrival_of
 from hames.session.resume import give_up, go_on
 
-INTERRUPTED = "hames was stopped before the turn ended"
+INTERRUPTED = "it was left before its end: hames was stopped, or somebody went back into it"
 
 
 class Session:
