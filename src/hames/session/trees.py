@@ -209,8 +209,7 @@ class Keeper:
         return None if self._shelf.listed is None else self._on_loop(self._shelf.listed)
 
     def _progress(self, stop: Event, done: int, total: int) -> None:
-        if stop.is_set() or self._ending.is_set():
-            raise LookGivenUp
+        self._go_on(stop)
         now_s = self._shelf.clock.elapsed()
         if now_s - self._told_s >= _TELL_EVERY_S:
             self._told_s = now_s
@@ -222,12 +221,19 @@ class Keeper:
         if named:
             self._tell(Notice(not_covered(named)))
 
+    def _go_on(self, stop: Event | None = None) -> None:
+        """Raises `LookGivenUp` when nobody waits any more: the event loop may soon be gone."""
+        if self._ending.is_set() or (stop is not None and stop.is_set()):
+            raise LookGivenUp
+
     def _tell(self, what: Passing) -> None:
+        self._go_on()
         anyio.from_thread.run_sync(self._shelf.tell, what, token=self._token)
 
     def _on_loop(
         self, function: Callable[[*Arguments], Coroutine[object, object, T]], *args: *Arguments
     ) -> T:
+        self._go_on()
         return anyio.from_thread.run(function, *args, token=self._token)
 
 
