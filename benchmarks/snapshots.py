@@ -129,6 +129,7 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         unchanged, captured = timed(kept.capture)
         assert not captured.blobs
         one, one_changed = known_path(kept, chance)
+        step = one_step(kept, chance)
         before = kept.take()
         for path in chance.sample(paths, 5):
             Path(path).write_bytes(text(chance))
@@ -145,8 +146,8 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         # What was changed a moment ago is read again once: that is a price of the change.
         time.sleep(0.05)
         kept.take()
-        taken.append((floor, unchanged, changed, restored, one, one_changed))
-    floors, still, some, back, known, known_changed = zip(*taken, strict=True)
+        taken.append((floor, unchanged, changed, restored, one, one_changed, step))
+    floors, still, some, back, known, known_changed, steps = zip(*taken, strict=True)
     everything = restore_all(kept, files)
     middle = statistics.median
 
@@ -163,6 +164,7 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
         "five_restored_ratio": ratio(back),
         "known_path_ms": middle(known),
         "known_path_changed_ms": middle(known_changed),
+        "step_ms": middle(steps),
         "first_ms": first,
         "first_over_first_walk": first / floor_first,
         "all_restored_ms": everything,
@@ -185,6 +187,22 @@ def known_path(kept: Kept, chance: random.Random) -> tuple[float, float]:
     time.sleep(0.05)
     kept.take()
     return same, changed
+
+
+def one_step(kept: Kept, chance: random.Random) -> float:
+    """Both looks of a command that changes one file: nothing is known beforehand of what it will do."""
+    assert kept.tree is not None
+    path = chance.choice([path for path, entry in kept.tree.entries() if entry.kind == "file"])
+    before = kept.tree
+    same, is_same = timed(lambda: kept.capturer.is_as(before))
+    assert is_same
+    Path(kept.root, path).write_bytes(text(chance))
+    changed, captured = timed(kept.capture)
+    assert len(captured.changes) == 1
+    kept.commit(captured)
+    time.sleep(0.05)
+    kept.take()
+    return same + changed
 
 
 def restore_all(kept: Kept, files: int) -> float:
