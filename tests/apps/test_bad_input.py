@@ -147,6 +147,20 @@ async def test_a_session_that_is_not_there(outside: Outside) -> None:
     assert str(outside.workspace) in one_line(ended.err)
 
 
+async def test_a_session_of_another_workspace(outside: Outside, tmp_path: Path) -> None:
+    async with outside.scripted({"text": "one"}) as model:
+        ended = await outside.hames("-p", "x", "--output-format", "json", *outside.to(model))
+    session = str(ended.result["session_id"])
+    own, outside.workspace = outside.workspace, tmp_path / "elsewhere"
+    outside.workspace.mkdir()
+    ended = await outside.hames("-p", "y", "--resume", session, *outside.to(model), check=2)
+    assert f"give --cwd {own}" in one_line(ended.err)
+    own.rename(tmp_path / "moved")
+    async with outside.scripted({"text": "two"}) as model:
+        ended = await outside.hames("-p", "y", "--resume", session, *outside.to(model))
+    assert ended.out == "two\n"
+
+
 async def test_a_log_from_a_newer_version(outside: Outside) -> None:
     async with outside.scripted({"text": "hi"}) as model:
         await outside.hames("-p", "x", *outside.to(model))

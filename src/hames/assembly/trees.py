@@ -1,5 +1,6 @@
 """Who keeps the snapshots of each session, by the settings."""
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from threading import Lock
@@ -45,7 +46,9 @@ class Keepers:
         """The keeper of the session that has come to `view`."""
         if not self._settings.undo:
             return NoTrees()
-        root = view.opened.workspace if view.opened is not None else self._settings.workspace
+        root = self._settings.workspace
+        if view.opened is not None and os.path.isdir(view.opened.workspace):
+            root = view.opened.workspace
         past = None if view.tree is None else Past(view.tree, tuple(view.packs))
         keeper = _Late(lambda: self._keeper(root, past))
         self._made.append(keeper)
