@@ -1,11 +1,13 @@
 import os
 import resource
 import signal
+import threading
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
 from hames.core.errors import StoreError, StoreFull
@@ -17,6 +19,7 @@ from hames.session.trees import LOOKING, Keeper, LookGivenUp, not_covered
 from hames.snapshots.budget import Budget
 from hames.snapshots.capture import Workspace
 from hames.snapshots.compare import diff
+from hames.snapshots.contents import Contents
 from hames.snapshots.entries import NotCovered
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock
@@ -317,3 +320,27 @@ async def test_a_look_at_known_paths_finds_what_has_changed_there(ground: Ground
     assert second.tree is not None
     found = diff(await keeper.load(first.tree), await keeper.load(second.tree))
     assert [change.path for change in found] == ["a"]
+
+
+async def test_a_look_waits_for_what_is_being_done_with_the_contents(ground: Ground) -> None:
+    (ground.root / "a").write_text("one")
+    keeper = ground.keeper()
+    await ground.commit(await keeper.look())
+    begun, gate = threading.Event(), threading.Event()
+    looks: list[Look] = []
+
+    def hold(contents: Contents) -> bool:
+        begun.set()
+        return gate.wait(30)
+
+    async def look() -> None:
+        looks.append(await keeper.look())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(keeper.work, hold)
+        await anyio.to_thread.run_sync(begun.wait)
+        tasks.start_soon(look)
+        await anyio.wait_all_tasks_blocked()
+        assert looks == []
+        gate.set()
+    assert len(looks) == 1
