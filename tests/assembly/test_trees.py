@@ -2,6 +2,7 @@ import pytest
 
 from hames.assembly.trees import Keepers
 from hames.context.view import View
+from hames.core.ids import SessionId
 from hames.core.ports import Look
 from hames.session.keeping import Shelf
 from hames.stores.memory import MemoryStore
@@ -37,6 +38,21 @@ async def test_a_snapshot_covers_what_the_settings_allow(house: House) -> None:
         made.close()
         assert look.tree is not None
         assert sorted(gap.path for gap in keeper.not_covered) == left_out
+
+
+async def test_what_a_session_keeps_says_what_has_changed(house: House) -> None:
+    clock = VirtualClock()
+    store = MemoryStore(clock)
+    made = Keepers(house.load(), Shelf(store, store, clock, lambda _: None), ())
+    keeper = made.of(View())
+    first = await keeper.look()
+    await store.append(await store.claim(SessionId("01one")), first.events, first.blobs)
+    (house.workspace / "new").mkdir()
+    second = await keeper.look()
+    assert first.tree is not None
+    assert second.tree is not None
+    assert await keeper.changed(first.tree, second.tree) == ("new/",)
+    made.close()
 
 
 async def test_no_snapshot_is_taken_where_undo_is_switched_off(house: House) -> None:

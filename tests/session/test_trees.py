@@ -303,6 +303,7 @@ async def test_without_undo_there_are_no_trees() -> None:
     trees = NoTrees()
     trees.begin()
     assert await trees.look() == Look()
+    assert await trees.changed(BlobId("0" * 64), BlobId("1" * 64)) == ()
     with pytest.raises(StoreError, match="undo = true"):
         await trees.load(BlobId("0" * 64))
     with pytest.raises(StoreError, match="undo = true"):
@@ -320,6 +321,25 @@ async def test_a_look_at_known_paths_finds_what_has_changed_there(ground: Ground
     assert second.tree is not None
     found = diff(await keeper.load(first.tree), await keeper.load(second.tree))
     assert [change.path for change in found] == ["a"]
+
+
+async def test_what_differs_between_two_looks_is_known_before_the_second_is_committed(ground: Ground) -> None:
+    (ground.root / "a").write_text("one")
+    keeper = ground.keeper()
+    await ground.commit(first := await keeper.look())
+    (ground.root / "a").write_text("two!")
+    (ground.root / "sub").mkdir()
+    (ground.root / "sub" / "b").write_text("new")
+    second = await ground.keeper(ground.past()).look()
+    assert first.tree is not None
+    assert second.tree is not None
+    assert second.tree != first.tree
+    with pytest.raises(StoreError):
+        await keeper.changed(first.tree, second.tree)
+    later = ground.keeper(ground.past())
+    assert (await later.look()).tree == second.tree
+    assert await later.changed(first.tree, second.tree) == ("a", "sub/")
+    assert await later.changed(second.tree, second.tree) == ()
 
 
 async def test_a_look_waits_for_what_is_being_done_with_the_contents(ground: Ground) -> None:

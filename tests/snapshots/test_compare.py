@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hames.snapshots.compare import diff, differences, joined
+from hames.snapshots.compare import changed_paths, diff, differences, joined
 from tests.snapshots.desk import Desk
 
 
@@ -55,6 +55,53 @@ def test_the_root_counts_with_its_mode(desk: Desk) -> None:
     before = desk.take()
     desk.root.chmod(0o700)
     assert [(change.path, change.kind) for change in diff(before, desk.take())] == [("", "mode")]
+
+
+def test_what_changed_is_named_with_what_came_or_went_as_a_whole(desk: Desk) -> None:
+    for name in (".git/objects/1", "d/.git/index", "d/node_modules/x/y", ".hg", "d/odd/f"):
+        (desk.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (desk.root / name).write_text("old")
+    before = desk.take()
+    assert changed_paths(before, before) == ()
+    (desk.root / "a").write_text("other")
+    (desk.root / "b").unlink()
+    (desk.root / "b").mkdir()
+    (desk.root / "b/below").write_text("new")
+    (desk.root / "d/odd").chmod(0o700)
+    (desk.root / "d/odd/f").write_text("other")
+    (desk.root / "d/deep/e").unlink()
+    (desk.root / "d/deep").rmdir()
+    (desk.root / "d/deep-not").mkdir()
+    (desk.root / "new/below").mkdir(parents=True)
+    (desk.root / ".git/objects/2").write_text("new")
+    (desk.root / ".git/HEAD").write_text("new")
+    (desk.root / "d/.git").chmod(0o700)
+    (desk.root / "d/.git/index").write_text("other")
+    (desk.root / "d/node_modules/x/node_modules").mkdir()
+    (desk.root / ".hg").write_text("other")
+    os.utime(desk.root / "d/c", ns=(0, 0))
+    assert changed_paths(before, desk.take()) == (
+        ".git/",
+        ".hg",
+        "a",
+        "b/",
+        "d/.git/",
+        "d/deep/",
+        "d/deep-not/",
+        "d/node_modules/",
+        "d/odd/",
+        "d/odd/f",
+        "new/",
+    )
+
+
+def test_a_directory_that_became_a_link_is_named_as_one(desk: Desk) -> None:
+    before = desk.take()
+    (desk.root / "d/deep/e").unlink()
+    (desk.root / "d/deep").rmdir()
+    (desk.root / "d/deep").symlink_to("..")
+    desk.root.chmod(0o700)
+    assert changed_paths(before, desk.take()) == ("./", "d/deep")
 
 
 def test_names_of_one_file_are_known_by_the_first(desk: Desk) -> None:

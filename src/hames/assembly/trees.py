@@ -92,6 +92,9 @@ class _Late:
     async def look(self, paths: Sequence[str] | None = None) -> Look:
         return await self._keeper().look(paths)
 
+    async def changed(self, before: BlobId, after: BlobId) -> Sequence[str]:
+        return await self._keeper().changed(before, after)
+
     async def load(self, tree: BlobId) -> "Tree":
         return await self._keeper().load(tree)
 

@@ -49,6 +49,10 @@ class NoTrees:
         """No snapshot."""
         return Look()
 
+    async def changed(self, before: BlobId, after: BlobId) -> Sequence[str]:
+        """There are no trees."""
+        return ()
+
     async def load(self, tree: BlobId) -> "Tree":
         """Raises `StoreError`."""
         raise _switched_off()

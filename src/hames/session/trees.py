@@ -20,6 +20,7 @@ from hames.core.ports import Look, Notice, Passing, Past, Progress
 from hames.session.keeping import Shelf
 from hames.snapshots import manifest
 from hames.snapshots.capture import Captured, Capturer, Sources, Workspace
+from hames.snapshots.compare import changed_paths
 from hames.snapshots.contents import Contents
 from hames.snapshots.entries import NotCovered, Tree
 
@@ -91,6 +92,11 @@ class Keeper:
             raise
         found, self._found = self._found, []
         return Look(tree, tuple(event for event, _ in found), tuple(b for _, blobs in found for b in blobs))
+
+    async def changed(self, before: BlobId, after: BlobId) -> Sequence[str]:
+        if before == after:
+            return ()
+        return await self._in_thread(lambda: changed_paths(self._load(before), self._load(after)))
 
     async def load(self, tree: BlobId) -> Tree:
         return await self._in_thread(lambda: self._load(tree))

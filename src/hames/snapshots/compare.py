@@ -6,6 +6,9 @@ from typing import Literal, NamedTuple
 
 from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
 
+AS_ONE = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__"))
+"""Directories that are named as one, whatever has changed inside."""
+
 _NOTHING: Node = {}
 
 
@@ -43,6 +46,12 @@ class Change(NamedTuple):
             return "time"
         return "mode" if before.is_like(_with_mode_of(before, after)) else "content"
 
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is a directory, or was one and is gone."""
+        entry = self.after or self.before
+        return entry is not None and entry.kind == "directory"
+
 
 def _with_mode_of(one: Entry, other: Entry) -> Entry:
     return Entry(other.stat._replace(mode=one.stat.mode), other.content)
@@ -53,6 +62,31 @@ def diff(before: Tree, after: Tree) -> tuple[Change, ...]:
     gaps = Gaps(before, after)
     found = (change for change in differences(before, after) if change.kind != "time")
     return tuple(sorted(change for change in found if not gaps.hold(change.path)))
+
+
+def changed_paths(before: Tree, after: Tree) -> tuple[str, ...]:
+    """The paths of `diff` in a few names, a directory with `/` at its end: one that came or went as a whole
+    stands for all below it, and one of `AS_ONE` for whatever has changed inside."""
+    found: dict[str, None] = {}
+    whole: set[str] = set()
+    for change in diff(before, after):
+        path, was, now = change
+        if is_within(path, whole):
+            continue
+        if outer := _outermost(path):
+            whole.add(outer)
+            found[f"{outer}/"] = None
+            continue
+        if was is None or now is None or was.kind != now.kind:
+            whole.add(path)
+        found[f"{path or '.'}/" if change.is_directory else path] = None
+    return tuple(found)
+
+
+def _outermost(path: str) -> str:
+    """The outermost directory of `AS_ONE` that the path lies in, or nothing."""
+    names = path.split("/")
+    return next(("/".join(names[:at]) for at in range(1, len(names)) if names[at - 1] in AS_ONE), "")
 
 
 def differences(before: Draft, after: Draft, among: Iterable[str] | None = None) -> Iterator[Change]:
