@@ -6,7 +6,7 @@ import msgspec
 
 from hames.context.assemble import body_blobs
 from hames.context.view import View, fold
-from hames.core.errors import ArgumentProblem, StoreFull
+from hames.core.errors import ArgumentProblem, StoreError, StoreFull
 from hames.core.events import (
     AnyEvent,
     CommandFact,
@@ -17,7 +17,7 @@ from hames.core.events import (
     SnapshotTaken,
     Usage,
 )
-from hames.core.ids import JobId, blob_id
+from hames.core.ids import BlobId, JobId, blob_id
 from hames.core.messages import Text
 from hames.core.ports import (
     ApprovalAnswer,
@@ -178,6 +178,8 @@ class BenchTrees(NoTrees):
         self.begun = 0
         self.looked: list[Sequence[str] | None] = []
         self.full_from: int | None = None
+        self.compared: list[tuple[BlobId, BlobId]] = []
+        self.differ: Sequence[str] | StoreError = ()
         self._last = b""
 
     def begin(self) -> None:
@@ -192,6 +194,12 @@ class BenchTrees(NoTrees):
             return Look(tree)
         self._last = self.workspace
         return Look(tree, (SnapshotTaken(tree),), (self.workspace,))
+
+    async def changed(self, before: BlobId, after: BlobId) -> Sequence[str]:
+        self.compared.append((before, after))
+        if isinstance(self.differ, StoreError):
+            raise self.differ
+        return self.differ
 
 
 class CountingStore(MemoryStore):

@@ -149,9 +149,32 @@ async def test_what_a_command_has_done_that_nobody_saw_the_end_of_is_told(outsid
     (end,) = await ends(outside)
     assert isinstance(end, CallLost)
     text = plain(end.parts)
-    assert "[changed in the workspace since it was started: made, ready, sub/odd]" in text
+    assert "[changed in the workspace since it was started: made, removed, sub/odd]" in text
     assert "none of its processes is alive" in text
     assert command in text.replace("\\\\", "\\")
+    assert run_directory(outside) == []
+
+
+@pytest.mark.parametrize("undo", [True, False])
+async def test_what_a_command_has_done_that_lost_its_supervisor_is_told(outside: Outside, undo: bool) -> None:
+    ready = Pipe(outside.workspace / "ready")
+    outside.settings("" if undo else "undo = false\n")
+    command = "mkdir -p new/deep; echo on > ready; read < ready"
+    async with (
+        outside.scripted(calls(bash(command)), {"text": "I see"}) as model,
+        outside.started("-p", "go", *outside.to(model)) as process,
+    ):
+        await ready.read()
+        for pid in supervisors(outside.state):
+            os.kill(pid, signal.SIGKILL)
+        assert await process.wait() == 0
+    (end,) = await ends(outside)
+    assert isinstance(end, CallFinished)
+    assert end.outcome == "failed"
+    text = plain(end.parts)
+    assert text.startswith("[outcome not known]")
+    assert text.endswith("\n[changed in the workspace since it was started: new/]") == undo
+    assert ("changed" in text) == undo
     assert run_directory(outside) == []
 
 

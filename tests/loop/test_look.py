@@ -1,7 +1,7 @@
 import anyio
 import pytest
 
-from hames.core.errors import Problem
+from hames.core.errors import DamagedLog, LauncherError, Problem, StoreError
 from hames.core.events import (
     AnyEvent,
     CallFinished,
@@ -16,8 +16,10 @@ from hames.core.events import (
     TurnEnded,
 )
 from hames.core.ids import BlobId, JobId, blob_id
-from hames.core.messages import Text
+from hames.core.messages import Text, plain
 from hames.core.ports import CallContext, Prepared, Settled, ToolResult, Words
+from hames.core.text import wire_size
+from hames.session.keeping import NoTrees
 from hames.testing.scripted import Scripted
 from tests.rig import BenchAction, BenchTools, BenchTrees, Body, Rig, asks, ok
 
@@ -175,3 +177,80 @@ async def test_the_end_of_a_background_command_is_looked_at() -> None:
     rig.trees = lambda _: trees
     rig.jobs.on_wait = ended
     assert trees_of(await events_of(rig))[-2:] == [("snapshot", IS), ("job", IS)]
+
+
+# A call whose end nobody knows
+
+
+async def told_of_a_loss(trees: BenchTrees, *, says_what: bool = False, undo: bool = True) -> str:
+    """What the model is told of a call that was lost after it had changed something."""
+
+    async def lose(arguments: str, context: CallContext) -> ToolResult:
+        trees.workspace = b"as it is"
+        raise LauncherError("it is gone")
+
+    rig = Rig(asks(("write", "{}")), Scripted("done"), tools={"write": ("effectful", lose)})
+    if says_what:
+        rig.tools = WriterTools(lose)
+    rig.trees = lambda _: trees if undo else NoTrees()
+    (end,) = [event for event in await events_of(rig) if isinstance(event, CallFinished)]
+    assert end.outcome == "failed"
+    return plain(end.parts)
+
+
+LOST = "[outcome not known: it is gone]"
+
+
+async def test_what_has_changed_since_the_start_of_a_lost_call_is_told() -> None:
+    trees = BenchTrees()
+    trees.differ = ("made", "sub/")
+    told = await told_of_a_loss(trees)
+    assert told == f"{LOST}\n[changed in the workspace since it was started: made, sub/]"
+    assert trees.compared == [(WAS, IS)]
+
+
+async def test_a_lost_call_that_changed_nothing_is_told_so() -> None:
+    told = await told_of_a_loss(BenchTrees())
+    assert told == f"{LOST}\n[changed in the workspace since it was started: nothing]"
+
+
+async def test_names_of_changed_paths_are_clean_and_no_more_than_the_model_can_use() -> None:
+    trees = BenchTrees()
+    trees.differ = ["\x1b[2Ja\nb", "c\udcff", *map(str, range(31))]
+    told = await told_of_a_loss(trees)
+    assert told.startswith(f"{LOST}\n[changed in the workspace since it was started: a?b, c\ufffd, 0, 1, ")
+    assert told.endswith(", 26, 27, and 3 more]")
+    trees.differ = ["é" * 200] * 31
+    told = await told_of_a_loss(trees)
+    assert told.endswith("é, and 1 more]")
+    assert 1900 < wire_size(told) < 2200
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk failed"), DamagedLog("blob 7 is missing")])
+async def test_a_tree_that_cannot_be_read_is_told_in_place_of_the_paths(error: StoreError) -> None:
+    trees = BenchTrees()
+    trees.differ = error
+    told = await told_of_a_loss(trees)
+    assert told == f"{LOST}\n[what has changed in the workspace cannot be seen: {error}]"
+
+
+async def test_where_nobody_has_looked_nothing_is_said_of_changed_paths() -> None:
+    assert await told_of_a_loss(BenchTrees(), undo=False) == LOST
+    trees = BenchTrees()
+    trees.full_from = 2
+    assert await told_of_a_loss(trees) == LOST
+
+
+async def test_a_call_that_is_not_lost_costs_no_comparison() -> None:
+    trees = BenchTrees()
+    await events_of(rig_with("effectful", trees, fails=True))
+    assert trees.compared == []
+
+
+async def test_a_lost_call_that_said_what_it_writes_is_looked_at_only_there() -> None:
+    trees = BenchTrees()
+    trees.differ = ("a",)
+    assert await told_of_a_loss(trees, says_what=True) == (
+        f"{LOST}\n[changed in the workspace since it was started: a]"
+    )
+    assert trees.looked == [["/w/a"], ["/w/a"]]

@@ -1,7 +1,7 @@
 """Calls that went on, or ended, while nobody watched: real commands, found again by the next owner."""
 
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -23,20 +23,24 @@ from hames.core.events import (
 )
 from hames.core.ids import JobId, SessionId
 from hames.core.messages import Text, plain
-from hames.core.ports import CallContext, Claim, CommandSpec, ToolResult, Words
+from hames.core.ports import CallContext, Claim, CommandSpec, Look, Past, ToolResult, Words
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.unconfined import Unconfined
 from hames.session.jobs import LaunchedJobs
+from hames.session.keeping import NoTrees, Shelf
 from hames.session.session import Session
-from hames.testing.local import LocalFiles
+from hames.snapshots.budget import Budget
+from hames.snapshots.capture import Workspace
 from hames.testing.scripted import Scripted
 from hames.tools.bash import Bash, Shell
 from hames.tools.toolbox import Toolbox
 from tests.rig import BenchTools, Rig, asks, ok
+from tests.session.ground import Calm
 
 pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]
+UNSEEN = Look()
 ENV = {"PATH": "/usr/bin:/bin"}
 
 SESSION = SessionId(f"session-{os.getpid()}")
@@ -53,6 +57,9 @@ class World:
         self.run = root / "run"
         self.epoch = 0
         self.process = SupervisorProcess(str(self.run))
+        self.scratch = root / "scratch"
+        self.scratch.mkdir()
+        self.before = UNSEEN
 
     def leave(self) -> None:
         """The present owner dies."""
@@ -74,11 +81,22 @@ class World:
         await anyio.to_thread.run_sync((self.place / "ready").read_text)
         self.leave()
 
+    def keeper(self, rig: Rig, past: Past | None = None) -> Calm:
+        """Whoever takes real snapshots of the workspace, for the sessions of a rig."""
+        shelf = Shelf(rig.store, rig.store, rig.clock, lambda _: None)
+        workspace = Workspace(str(self.place), lambda: str(self.scratch), (), Budget(1000, 10**9))
+        return Calm(workspace, shelf, past)
+
+    async def look(self) -> None:
+        """The look right before the command of call 1.0."""
+        self.before = await self.keeper(Rig()).look()
+
     async def resumed(self, command: str, **more: object) -> tuple[Rig, Session]:
         """The session as its next owner finds it: call 1.0 was started and has no end."""
         arguments = msgspec.json.encode({"command": command, **more}).decode()
         rig = Rig(asks(("bash", arguments)))
         rig.tools = BenchTools({"bash": ("effectful", _never)})
+        rig.trees = lambda _: Remembered(self.before)
         session = await rig.open()
         await session.say(GO)
         events = [entry.event for entry in await rig.store.read(session.id)]
@@ -87,7 +105,11 @@ class World:
         cut.clock = rig.clock
         launcher = await self.launcher()
         shell = Shell("/bin/bash", ENV, str(self.place))
-        cut.tools = Toolbox([Bash(launcher, LocalFiles(), cut.store, shell)])
+        cut.tools = Toolbox([Bash(launcher, cut.store, shell)])
+        if self.before.tree is not None:
+            packs = tuple(pack for event in self.before.events for pack in event.packs)
+            past = Past(self.before.tree, packs)
+            cut.trees = lambda _: self.keeper(cut, past)
         cut.real_jobs = LaunchedJobs(launcher, cut.store)
         claim = await cut.store.claim(session.id)
         kept: list[AnyEvent] = [event for event in events[1 : last + 1] if event is not None]
@@ -98,6 +120,16 @@ class World:
     async def let_go(self) -> None:
         """Let the command that reads from `go` end."""
         await anyio.to_thread.run_sync((self.place / "go").write_text, "on\n")
+
+
+class Remembered(NoTrees):
+    """Sees the workspace as somebody has seen it."""
+
+    def __init__(self, seen: Look) -> None:
+        self._seen = seen
+
+    async def look(self, paths: Sequence[str] | None = None) -> Look:
+        return self._seen
 
 
 async def _never(arguments: str, context: CallContext) -> ToolResult:
@@ -216,8 +248,10 @@ async def test_a_background_command_is_a_job_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", [[], GO])
 async def test_what_is_known_of_a_lost_command_is_told(tmp_path: Path, words: list[Words]) -> None:
-    command = "echo this far; echo made > made; echo > ready; read < go"
+    command = "echo this far; echo made > made; rm old; echo > ready; read < go"
     async with world(tmp_path) as made:
+        (made.place / "old").write_text("old\n")
+        await made.look()
         await made.killed_in(command)
         await made.launcher()
         os.kill(made.process.connect().pid, 9)
@@ -229,7 +263,7 @@ async def test_what_is_known_of_a_lost_command_is_told(tmp_path: Path, words: li
         text = plain(event.parts)
         assert "The call: bash" in text
         assert "this far" in text
-        assert "[changed in the workspace since it was started: go, made, ready]" in text
+        assert "[changed in the workspace since it was started: made, old]" in text
         assert "of its processes these are alive: " in text
         alive = text.partition("these are alive: ")[2].partition("]")[0]
         for pid in alive.split(", "):

@@ -41,7 +41,7 @@ class Bench:
             Read(self.files, self.blobs),
             Write(self.files),
             Edit(self.files),
-            Bash(self.launcher, self.files, self.blobs, shell),
+            Bash(self.launcher, self.blobs, shell),
             Grep(self.files, self.blobs, VirtualClock()),
             FindFiles(self.files),
             TodoWrite(),

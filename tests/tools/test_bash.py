@@ -35,7 +35,7 @@ class Asking(LocalLauncher):
 
 def tool(bench: Bench) -> Bash:
     shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd)
-    return Bash(bench.launcher, bench.files, bench.blobs, shell)
+    return Bash(bench.launcher, bench.blobs, shell)
 
 
 async def test_bash_keeps_the_rules_of_all_tools(bench: Bench) -> None:
@@ -146,7 +146,7 @@ async def test_where_it_is_to_be_so_a_command_over_its_time_is_stopped_with_its_
 ) -> None:
     shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=True)
     arguments = '{"command": "echo started; sleep 1000 & echo $!; wait", "timeout": 300}'
-    action = Bash(bench.launcher, bench.files, bench.blobs, shell).prepare(arguments)
+    action = Bash(bench.launcher, bench.blobs, shell).prepare(arguments)
     first, child, *rest = plain((await action.run(bench.context())).parts).split("\n")
     assert first == "started"
     assert rest == ["[timed out after 0.3 s; stopped]", "[ended by signal 9]"]
@@ -168,7 +168,7 @@ async def test_the_time_out_is_bounded(bench: Bench, asked_ms: object, timeout_s
     arguments = msgspec.json.encode({"command": "true", "timeout": asked_ms}).decode()
     for stops in (True, False):
         shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=stops)
-        await Bash(launcher, bench.files, bench.blobs, shell).prepare(arguments).run(bench.context())
+        await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
     assert [spec.timeout_s for spec in launcher.asked] == [timeout_s, COMMAND_TIMEOUT_MAX_S]
 
 
@@ -251,7 +251,7 @@ async def test_a_command_that_nobody_owns_does_not_begin(bench: Bench) -> None:
     shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd)
     mark = bench.place / "begun"
     arguments = msgspec.json.encode({"command": f"touch {mark}"}).decode()
-    await Bash(launcher, bench.files, bench.blobs, shell).prepare(arguments).run(bench.context())
+    await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
     mark.unlink()
     (spec,) = launcher.asked
     hears, speaks = os.pipe()

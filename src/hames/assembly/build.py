@@ -129,7 +129,7 @@ def _usual_tools(
         Read(files, store),
         Write(files),
         Edit(files),
-        Bash(launcher, files, store, shell),
+        Bash(launcher, store, shell),
         Grep(files, store, clock),
         FindFiles(files),
         TodoWrite(),

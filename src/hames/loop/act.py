@@ -30,7 +30,7 @@ from hames.core.messages import Call, Text
 from hames.core.ports import Action, CallContext, Judgement, Prepared, Reconcilable, Subject, ToolResult
 from hames.loop.approve import NOBODY, approve
 from hames.loop.kit import Kit
-from hames.loop.look import look, look_after
+from hames.loop.look import changed_since, look, look_after
 from hames.loop.record import finished, intended, problem, unrun
 
 
@@ -164,15 +164,7 @@ def _paths(intents: Sequence[FileIntent]) -> list[str] | None:
 def context_of(kit: Kit, call: CallId) -> CallContext:
     """What a call may know of the session."""
     view = kit.view
-    was = view.open_calls.get(call)
-    return CallContext(
-        call=call,
-        cwd=view.cwd,
-        seen=view.seen,
-        jobs=view.jobs,
-        outputs=view.outputs,
-        started_ms=was.started_ms if was is not None and was.started is not None else 0,
-    )
+    return CallContext(call=call, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs)
 
 
 def side_by_side(plans: Sequence[Plan]) -> Iterator[list[Plan]]:
@@ -252,6 +244,9 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
         for plan in group:
             if plan.call.id in results:
                 event, result = results[plan.call.id]
+                if result.lost:
+                    parts = (*event.parts, *await changed_since(kit, event.call, tree))
+                    event = msgspec.structs.replace(event, parts=parts)
                 event = msgspec.structs.replace(event, tree_after=tree) if tree else event
                 kit.journal.stage(*((result.job,) if result.job else ()), event, blobs=result.blobs)
     if broken:
@@ -259,7 +254,11 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
 
 
 async def _tree_after(kit: Kit, group: Sequence[Judged]) -> BlobId | None:
-    """What a group has left, when it may have written: such a call is alone in its group."""
+    """What a group has left, when it may have written: such a call is alone in its group.
+
+    One that has said what it writes is looked at only there, also when it is lost: what is found elsewhere
+    was there before it, or is somebody else's.
+    """
     started = kit.view.open_calls[group[0].call.id].started
     if started is None or not may_write(group[0].prepared.action.effect):
         return None
@@ -276,12 +275,12 @@ async def run_one(kit: Kit, plan: Judged) -> ToolResult:
     except (Problem, DamagedLog) as error:
         return _told("failed", str(error))
     except LauncherError as error:
-        return _told("failed", f"[outcome not known: {error}]")
+        return _told("failed", f"[outcome not known: {error}]", lost=True)
     except (SandboxError, StoreError):
         raise
     except Exception as error:  # noqa: BLE001 - a tool is foreign code; its crash is recorded
         return _told("failed", f"[the tool {plan.prepared.tool} crashed: {type(error).__name__}: {error}]")
 
 
-def _told(outcome: Outcome, words: str) -> ToolResult:
-    return ToolResult(outcome, (Text(words),))
+def _told(outcome: Outcome, words: str, *, lost: bool = False) -> ToolResult:
+    return ToolResult(outcome, (Text(words),), lost=lost)

@@ -5,10 +5,16 @@ from collections.abc import Sequence
 import anyio
 import msgspec
 
-from hames.core.errors import StoreFull
+from hames.core.errors import StoreError, StoreFull
 from hames.core.events import AnyEvent, CallFinished, CallLost, JobFinished
-from hames.core.ids import BlobId
+from hames.core.ids import BlobId, CallId
+from hames.core.messages import Part, Text
+from hames.core.text import clean, clip, presentable
 from hames.loop.kit import Kit
+
+NAMED_PATHS = 30
+NAMED_BYTES = 2000
+"""What the model is told of the paths that have changed since the start of a call whose end nobody knows."""
 
 
 async def look(kit: Kit, paths: Sequence[str] | None = None) -> BlobId | None:
@@ -36,5 +42,37 @@ async def with_tree(kit: Kit, events: Sequence[AnyEvent]) -> list[AnyEvent]:
     if not ends:
         return list(events)
     tree = await look_after(kit)
-    change = msgspec.structs.replace
-    return [change(event, tree_after=tree) if event in ends else event for event in events]
+    return [await _left(kit, event, tree) if event in ends else event for event in events]
+
+
+async def _left(kit: Kit, event: AnyEvent, tree: BlobId | None) -> AnyEvent:
+    if isinstance(event, CallLost):
+        parts = (*event.parts, *await changed_since(kit, event.call, tree))
+        return msgspec.structs.replace(event, parts=parts, tree_after=tree)
+    return msgspec.structs.replace(event, tree_after=tree)
+
+
+async def changed_since(kit: Kit, call: CallId, after: BlobId | None) -> tuple[Part, ...]:
+    """What has changed in the workspace since a call was started, by it or by somebody else; nothing where
+    it was not looked at. `after` is what the last look has found."""
+    started = kit.view.open_calls[call].started
+    before = None if started is None else started.tree_before
+    found: tuple[Part, ...] = ()
+    if before is not None and after is not None:
+        with anyio.CancelScope(shield=True):
+            found = (Text(await _difference(kit, before, after)),)
+    return found
+
+
+async def _difference(kit: Kit, before: BlobId, after: BlobId) -> str:
+    try:
+        paths = await kit.trees.changed(before, after)
+    except StoreError as error:
+        return f"[what has changed in the workspace cannot be seen: {error}]"
+    return f"[changed in the workspace since it was started: {_named(paths)}]"
+
+
+def _named(paths: Sequence[str]) -> str:
+    shown = ", ".join(clean(presentable(path)).replace("\n", "?") for path in paths[:NAMED_PATHS])
+    more = f", and {len(paths) - NAMED_PATHS} more" if len(paths) > NAMED_PATHS else ""
+    return f"{clip(shown, NAMED_BYTES)}{more}" if paths else "nothing"

@@ -8,7 +8,6 @@ import errno
 import os
 import select
 
-from hames.sandboxes.changed import find_changed
 from hames.sandboxes.file_io import Refusal, read_lines, write_whole
 from hames.sandboxes.search import run_search
 from hames.sandboxes.wire import Frame, Frames, Items, encode
@@ -96,8 +95,6 @@ def answer(frame: Frame) -> Answer:
                 return write_whole(path, frame.body, frame.get("expect"))
             case "search":
                 return run_search(frame)
-            case "changed":
-                return find_changed(frame)
             case unknown:
                 return _refused("invalid", f"{unknown} is not something the file worker does")
     except Refusal as refusal:

@@ -10,8 +10,6 @@ from hames.core.errors import FileProblem, FileTrouble, LauncherError, SandboxEr
 from hames.core.events import FileFact
 from hames.core.ids import JobId, blob_id
 from hames.core.ports import (
-    ChangedQuery,
-    ChangedResult,
     CommandSpec,
     ReadQuery,
     ReadResult,
@@ -170,13 +168,6 @@ class SandboxFiles:
             exit_code=int(frame.get("exit_code")),
             error=frame.get("error"),
         )
-
-    async def changed(self, query: ChangedQuery) -> ChangedResult:
-        """See `Files`."""
-        asked = [("since_ms", str(query.since_ms)), ("most", str(query.most))]
-        frame = await self._ask(query.root, [("do", "changed"), ("path", query.root), *asked])
-        paths = tuple(frame.all("path"))
-        return ChangedResult(paths, int(frame.get("total")), bool(frame.get("whole")))
 
     async def close(self) -> None:
         """See `Files`. The supervisor goes on."""

@@ -13,8 +13,6 @@ from hames.core.errors import FileProblem, FileTrouble
 from hames.core.events import CommandFact, FileFact
 from hames.core.ids import BlobId, JobId, blob_id
 from hames.core.ports import (
-    ChangedQuery,
-    ChangedResult,
     CommandEnd,
     CommandSpec,
     OutputSlice,
@@ -24,8 +22,6 @@ from hames.core.ports import (
     SearchResult,
     WriteOrder,
 )
-from hames.sandboxes.changed import find_changed
-from hames.sandboxes.wire import Frame
 
 
 class LocalFiles:
@@ -50,14 +46,6 @@ class LocalFiles:
             kept.pop()
         cut = len(kept) < len(lines)
         return SearchResult(b"".join(kept), len(kept), cut, done.returncode, done.stderr.decode())
-
-    async def changed(self, query: ChangedQuery) -> ChangedResult:
-        """See `Files`."""
-        asked = {"path": [query.root], "since_ms": [str(query.since_ms)], "most": [str(query.most)]}
-        items, _ = find_changed(Frame(asked, b""))
-        paths = tuple(value for key, value in items if key == "path")
-        facts = dict(items)
-        return ChangedResult(paths, int(facts["total"]), bool(facts["whole"]))
 
     async def close(self) -> None:
         """See `Files`."""

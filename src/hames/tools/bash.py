@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 from anyio import CancelScope, get_cancelled_exc_class
 
-from hames.core.errors import ArgumentProblem, FileProblem, LauncherError
+from hames.core.errors import ArgumentProblem, LauncherError
 from hames.core.events import CommandFact, Effect, JobStarted, OutputFact
 from hames.core.ids import JobId
 from hames.core.limits import COMMAND_TIMEOUT_MAX_S, COMMAND_TIMEOUT_S
@@ -16,10 +16,8 @@ from hames.core.messages import Text
 from hames.core.ports import (
     Blobs,
     CallContext,
-    ChangedQuery,
     CommandEnd,
     CommandSpec,
-    Files,
     Launcher,
     Running,
     Settled,
@@ -27,7 +25,7 @@ from hames.core.ports import (
     ToolResult,
     ToolSpec,
 )
-from hames.core.text import clean, clip
+from hames.core.text import clip
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.output import Report, ending, report
 from hames.tools.paths import handle_of
@@ -43,8 +41,6 @@ _COMMAND_BYTES = 120_000
 
 
 _REASON_BYTES = 500
-_TRACES = 30
-_TRACES_BYTES = 2000
 
 
 class Shell(msgspec.Struct, frozen=True):
@@ -84,7 +80,6 @@ _SPEC = spec_of(
 
 class _Needs(NamedTuple):
     launcher: Launcher
-    files: Files
     blobs: Blobs
     shell: Shell
 
@@ -92,8 +87,8 @@ class _Needs(NamedTuple):
 class Bash:
     """Runs commands."""
 
-    def __init__(self, launcher: Launcher, files: Files, blobs: Blobs, shell: Shell) -> None:
-        self._needs = _Needs(launcher, files, blobs, shell)
+    def __init__(self, launcher: Launcher, blobs: Blobs, shell: Shell) -> None:
+        self._needs = _Needs(launcher, blobs, shell)
 
     @property
     def spec(self) -> ToolSpec:
@@ -115,7 +110,7 @@ class BashAction:
 
     def __init__(self, arguments: BashArguments, needs: _Needs) -> None:
         self._arguments = arguments
-        self._launcher, self._files, self._blobs, self._shell = needs
+        self._launcher, self._blobs, self._shell = needs
         asked_s = (
             arguments.timeout / 1000 if arguments.timeout and arguments.timeout > 0 else COMMAND_TIMEOUT_S
         )
@@ -159,7 +154,7 @@ class BashAction:
 
     async def _settled(self, seen: Seen, context: CallContext) -> Settled:
         if seen.end is not None and seen.end.lost:
-            return Settled("unknown", words=await self._last_seen(seen.running, seen.end, context))
+            return Settled("unknown", words=await _last_seen(seen.running, seen.end))
         if self._arguments.run_in_background:
             return Settled("done", self._left_running(context))
         return Settled("done", await self._tell(seen, context))
@@ -181,30 +176,11 @@ class BashAction:
         if end is None:
             return await self._moved(running, context)
         if end.lost:
-            words = await self._last_seen(running, end, context)
-            return ToolResult("failed", (Text(f"[outcome not known]\n{words}"),))
+            words = await _last_seen(running, end)
+            return ToolResult("failed", (Text(f"[outcome not known]\n{words}"),), lost=True)
         if end.not_started:
             return self._not_started(end, context.cwd)
         return await self._result(running, end, context)
-
-    async def _last_seen(self, running: Running, end: CommandEnd, context: CallContext) -> str:
-        """What can still be found out about a command whose end nobody knows."""
-        shown = await report(running, end.output_bytes, Report((f"[{end.lost}]",), "", _PREFIX.encode()))
-        return f"Its output, as far as it is known:\n{shown.text}{await self._traces(context)}"
-
-    async def _traces(self, context: CallContext) -> str:
-        """Which paths have changed since it was started, by it or by somebody else."""
-        if not context.started_ms:
-            return ""
-        query = ChangedQuery(self._shell.workspace, context.started_ms, _TRACES)
-        try:
-            found = await self._files.changed(query)
-        except FileProblem as error:
-            return f"\n[what has changed in the workspace cannot be seen: {error}]"
-        more = f", and {found.total - len(found.paths)} more" if found.total > len(found.paths) else ""
-        part = "" if found.whole else " (not all of it was looked at)"
-        paths = ", ".join(clean(path).replace("\n", "?") for path in found.paths) or "nothing"
-        return f"\n[changed in the workspace since it was started{part}: {clip(paths, _TRACES_BYTES)}{more}]"
 
     async def _result(self, running: Running, end: CommandEnd, context: CallContext) -> ToolResult:
         fact = _checked(end.fact)
@@ -246,6 +222,12 @@ class BashAction:
         job = JobId(context.call)
         text = f"running in the background as job {job}; see it with job(action=output, job_id={job})"
         return ToolResult("ok", (Text(text),), job=JobStarted(job, context.call, self._arguments.command))
+
+
+async def _last_seen(running: Running, end: CommandEnd) -> str:
+    """What can still be found out about a command whose end nobody knows."""
+    shown = await report(running, end.output_bytes, Report((f"[{end.lost}]",), "", _PREFIX.encode()))
+    return f"Its output, as far as it is known:\n{shown.text}"
 
 
 @asynccontextmanager

@@ -18,8 +18,6 @@ from hames.core.ports.commands import (
     SandboxReport,
 )
 from hames.core.ports.files import (
-    ChangedQuery,
-    ChangedResult,
     FileAnswer,
     Files,
     ReadQuery,
@@ -139,8 +137,6 @@ __all__ = [
     "WriteOrder",
     "SearchQuery",
     "SearchResult",
-    "ChangedQuery",
-    "ChangedResult",
     "Files",
     "FileAnswer",
     "ToolSpec",

@@ -57,23 +57,6 @@ class SearchResult(msgspec.Struct, frozen=True):
     error: str
 
 
-class ChangedQuery(msgspec.Struct, frozen=True):
-    """What has changed below `root` since a time (Unix, in ms)? At most `most` paths come back."""
-
-    root: str
-    since_ms: int
-    most: int
-
-
-class ChangedResult(msgspec.Struct, frozen=True):
-    """Paths relative to the root, a directory with `/` at its end; `total` may be more. Not `whole`: the look
-    was ended before it had seen everything."""
-
-    paths: tuple[str, ...]
-    total: int
-    whole: bool
-
-
 class Files(Protocol):
     """File work, done by a worker inside the sandbox. Raises `FileProblem`."""
 
@@ -82,8 +65,6 @@ class Files(Protocol):
     async def write(self, order: WriteOrder) -> FileFact: ...
 
     async def search(self, query: SearchQuery) -> SearchResult: ...
-
-    async def changed(self, query: ChangedQuery) -> ChangedResult: ...
 
     async def close(self) -> None: ...
 

@@ -44,21 +44,20 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class CallContext(msgspec.Struct, frozen=True):
     """What a running call may know of the session. `seen` maps a path to the SHA-256 it had when it
-    was last read or written here; `jobs` are the background commands that have not ended. `started_ms`
-    (Unix time) is when its start became durable, 0 where it has none."""
+    was last read or written here; `jobs` are the background commands that have not ended."""
 
     call: CallId
     cwd: str
     seen: Mapping[str, str]
     jobs: Mapping[JobId, JobStarted]
     outputs: Mapping[CallId, OutputFact]
-    started_ms: int = 0
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a call came to. `parts` goes to the model as it is; the tool has already condensed it.
 
-    `blobs` are the bytes of the pictures in `parts`, to be stored with the event.
+    `blobs` are the bytes of the pictures in `parts`, to be stored with the event. `lost`: it was started, and
+    nobody knows how it ended.
     """
 
     outcome: Outcome
@@ -69,6 +68,7 @@ class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
     todos: tuple[Todo, ...] | None = None
     job: JobStarted | JobDetached | None = None
     blobs: tuple[bytes, ...] = ()
+    lost: bool = False
 
 
 class Action(Protocol):
