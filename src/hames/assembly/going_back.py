@@ -92,15 +92,16 @@ async def take_back_typed(
 
 
 def within(workspace: str, path: str) -> str:
-    """A path of the workspace, relative to it; empty for the workspace itself. Raises `UsageError`."""
+    """A path of the workspace, relative to it, and empty for itself; any other as a whole."""
     whole = os.path.normpath(os.path.join(workspace, path))
-    for found in (whole, os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))):
+    real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))
+    for found in (whole, real):
         inside = os.path.relpath(found, workspace)
         if inside == os.curdir:
             return ""
         if inside.split(os.sep, 1)[0] != os.pardir:
             return inside
-    raise UsageError(f"--force: {path} is not in the workspace {workspace}")
+    return real
 
 
 def _settings_of(settings: Settings, row: SessionRow, asked: BackRequest) -> Settings:

@@ -47,6 +47,8 @@ _GAPS: dict[Why, str] = {
     "mount": "another file system",
     "unreadable": "it cannot be read",
     "set_aside": "it belongs to hames",
+    "elsewhere": "there is no such directory now",
+    "reserved": "only hames gives such a name",
 }
 
 

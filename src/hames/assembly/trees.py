@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,7 +36,10 @@ class Keepers:
         where = settings.directories
         self._settings = settings
         self._shelf = shelf
-        self._leave_out = (where.state, where.config, where.cache, *masked)
+        own = (where.state, where.config, where.cache)
+        self._leave_out = (*own, *masked)
+        # What is ours never goes back.
+        self._further = tuple(path for path in settings.add_dirs if not any(map(partial(_is_in, path), own)))
         self._state = where.state
         self._open = ExitStack()
         self._scratch = ""
@@ -58,9 +62,12 @@ class Keepers:
         from hames.session.trees import Keeper  # noqa: PLC0415 - not on the way to the first request
         from hames.snapshots.budget import Budget  # noqa: PLC0415
         from hames.snapshots.capture import Workspace  # noqa: PLC0415
+        from hames.snapshots.roots import beside  # noqa: PLC0415
 
         budget = Budget(self._settings.undo_files, self._settings.undo_bytes)
-        return Keeper(Workspace(root, self._scratch_made, self._leave_out, budget), self._shelf, past)
+        further = beside(root, self._further)
+        workspace = Workspace(root, self._scratch_made, self._leave_out, budget, further)
+        return Keeper(workspace, self._shelf, past)
 
     def close(self) -> None:
         """No more looks."""
@@ -73,6 +80,10 @@ class Keepers:
             if not self._scratch:
                 self._scratch = self._open.enter_context(scratch(self._state))
             return self._scratch
+
+
+def _is_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(place.rstrip("/") + "/")
 
 
 class _Late:

@@ -37,6 +37,7 @@ from hames.session.taking_back import (
 from hames.snapshots.entries import Tree
 from hames.snapshots.laying import lay_out
 from hames.snapshots.restore import Restored
+from hames.snapshots.roots import workspace_of
 
 
 async def fork(
@@ -93,7 +94,7 @@ async def _in_copy(held: Held, branch: Branch, point: Point) -> TookBack:
 
     done = await uninterrupted(work)
     took = _took(held, branch, point)
-    return msgspec.structs.replace(took, failed=done.failures, not_covered=tree.not_covered)
+    return msgspec.structs.replace(took, failed=done.failures, not_covered=workspace_of(tree).not_covered)
 
 
 async def _tree_at(held: Held, point: Point) -> Tree:

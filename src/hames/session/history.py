@@ -42,11 +42,13 @@ class UserChange(NamedTuple):
 
 
 class Course(msgspec.Struct, frozen=True):
-    """The workspace since a point: as it was then, what the user has made of it, and how it was last seen."""
+    """The workspace since a point: as it was then, what the user has made of it, how it was last seen, and
+    all the trees in between, in order."""
 
     start: BlobId
     changes: tuple[UserChange, ...]
     was: BlobId
+    trees: tuple[BlobId, ...] = ()
 
 
 class _Timeline:
@@ -161,7 +163,7 @@ def _course(start: BlobId, marks: Sequence[Mark], was: BlobId) -> Course:
             goes_on = bool(changes) and changes[-1].after == tree
             changes.append(UserChange(changes.pop().before if goes_on else tree, mark.tree))
         tree = mark.tree
-    return Course(start, tuple(changes), was)
+    return Course(start, tuple(changes), was, tuple(dict.fromkeys(mark.tree for mark in marks)))
 
 
 def is_unseen(entries: Sequence[Entry], through: int) -> bool:

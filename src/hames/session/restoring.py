@@ -1,5 +1,6 @@
 """Puts files back: the three trees that it takes are durable before the first byte changes."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,7 @@ from hames.snapshots.entries import Tree
 from hames.snapshots.overlay import Gap, replay
 from hames.snapshots.plan import Conflict, plan
 from hames.snapshots.restore import Failure, restore
+from hames.snapshots.roots import known_roots, roots_in, shown_path, tree_path
 
 NAMED_PATHS = 20
 """Paths that the model is told of when files alone went back."""
@@ -52,7 +54,8 @@ class Aim(NamedTuple):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What goes back where: to the entry `through`, the view too with `context`."""
+    """What goes back where: to the entry `through`, the view too with `context`. Paths of `force` are
+    absolute, or relative to the workspace."""
 
     what: TakenBack
     through: int
@@ -85,21 +88,47 @@ async def take_aim(keeper: Keeping, root: str, course: Course, asked: Asked) -> 
     if look.tree is None:
         raise unseen(root)
     now, start, was = [await keeper.load(tree) for tree in (look.tree, course.start, course.was)]
+    force = tuple(_forced(path, root, was) for path in asked.force)
     gaps = [Gap(await keeper.load(before), await keeper.load(after)) for before, after in course.changes]
-    replayed = await keeper.work(lambda _: replay(start, gaps, asked.force))
+    seen = await _first_with_all(keeper, course, start, was)
+    replayed = await keeper.work(lambda _: replay(start, gaps, force, seen))
     event = RestoreStarted(
         now=now.blob,
         was=was.blob,
         to=replayed.tree.blob,
         through=asked.through,
         what=asked.what,
-        force=asked.force,
+        force=force,
         context=asked.context,
     )
     stays = tuple(
         Conflict(path, was.get(path), now.get(path), start.get(path), "changed") for path in replayed.kept
     )
     return Aim(event, Trees(now, was, replayed.tree), look, replayed.payload, stays)
+
+
+def _forced(path: str, root: str, was: Tree) -> str:
+    """What a person has forced, as a path of the tree."""
+    if not os.path.isabs(path):
+        return path
+    inside = tree_path(path, root, known_roots(was))
+    if inside is None:
+        raise UsageError(f"--force: {path} is not in the workspace {root}, nor in a directory beside it")
+    return inside
+
+
+async def _first_with_all(keeper: Keeping, course: Course, start: Tree, was: Tree) -> list[Tree]:
+    """The trees with which a directory beside the workspace came that the session did not have at `start`."""
+    found: list[Tree] = []
+    missing = roots_in(was) - roots_in(start)
+    for blob in course.trees if missing else ():
+        tree = await keeper.load(blob)
+        if missing & roots_in(tree):
+            found.append(tree)
+            missing -= roots_in(tree)
+        if not missing:
+            break
+    return found
 
 
 def unseen(root: str) -> UsageError:
@@ -145,9 +174,9 @@ async def put_back_again(
 
 
 def _ends(event: RestoreStarted, after: Tree, done: PutBack) -> tuple[AnyEvent, ...]:
-    kept = tuple(presentable(conflict.path) for conflict in done.conflicts)
-    failed = tuple(presentable(failure.path) for failure in done.failures)
-    changed = [presentable(path) for path, _ in done.changed]
+    kept = tuple(presentable(shown_path(conflict.path)) for conflict in done.conflicts)
+    failed = tuple(presentable(shown_path(failure.path)) for failure in done.failures)
+    changed = [presentable(shown_path(path)) for path, _ in done.changed]
     return FilesRestored(tree=after.blob, kept=kept, failed=failed), *_view(event, changed)
 
 

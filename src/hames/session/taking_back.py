@@ -19,6 +19,7 @@ from hames.snapshots.compare import ChangeKind
 from hames.snapshots.entries import NotCovered
 from hames.snapshots.plan import Conflict, Obstacle
 from hames.snapshots.restore import Failure
+from hames.snapshots.roots import shown_gaps, shown_path
 from hames.snapshots.shown import shown
 
 SHOWN_DIFFS = 50
@@ -33,8 +34,8 @@ NO_SNAPSHOT = (
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """What is to go back. At and below the paths of `force` (relative to the workspace) the user's own
-    changes go back too; `stop_jobs` ends what still runs instead of refusing."""
+    """What is to go back. At and below the paths of `force` (absolute, or relative to the workspace) the
+    user's own changes go back too; `stop_jobs` ends what still runs instead of refusing."""
 
     files: bool = True
     context: bool = True
@@ -52,7 +53,8 @@ class Kept(msgspec.Struct, frozen=True):
 
 class TookBack(msgspec.Struct, frozen=True):
     """What was taken back. `session` is the one to go on with, `said` the user's words that are no longer in
-    its view. Paths are relative to the workspace, with surrogates for bytes that are no UTF-8."""
+    its view. Paths are relative to the workspace, or absolute if they are beside it; with surrogates for
+    bytes that are no UTF-8."""
 
     session: SessionId
     what: TakenBack
@@ -190,10 +192,10 @@ async def restore(
     await log.write(*ended.events, blobs=ended.blobs)
     return msgspec.structs.replace(
         took,
-        changed=ended.done.changed,
+        changed=tuple((shown_path(path), kind) for path, kind in ended.done.changed),
         kept=await _kept(held, (*ended.done.conflicts, *aim.stays)),
-        failed=ended.done.failures,
-        not_covered=held.keeper.not_covered,
+        failed=tuple(Failure(shown_path(each.path), each.words) for each in ended.done.failures),
+        not_covered=shown_gaps(held.keeper.not_covered),
     )
 
 
@@ -204,6 +206,6 @@ async def _kept(held: Held, conflicts: Sequence[Conflict]) -> tuple[Kept, ...]:
         lambda contents: [shown(each.path, each.to, contents, held.root) for each in kept[:SHOWN_DIFFS]]
     )
     return tuple(
-        Kept(each.path, each.why, diffs[index] if index < len(diffs) else ())
+        Kept(shown_path(each.path), each.why, diffs[index] if index < len(diffs) else ())
         for index, each in enumerate(kept)
     )

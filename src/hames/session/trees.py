@@ -11,6 +11,7 @@ from typing import TypeVar, TypeVarTuple
 import anyio
 import anyio.from_thread
 import anyio.to_thread
+import msgspec
 from anyio.lowlevel import EventLoopToken, current_token
 
 from hames.core.errors import DamagedLog, StoreError, StoreFull
@@ -23,6 +24,7 @@ from hames.snapshots.capture import Captured, Capturer, Sources, Workspace
 from hames.snapshots.compare import changed_paths
 from hames.snapshots.contents import Contents
 from hames.snapshots.entries import NotCovered, Tree
+from hames.snapshots.roots import beside, known_roots, shown_gaps
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -80,9 +82,8 @@ class Keeper:
 
     async def look(self, paths: Sequence[str] | None = None) -> Look:
         stop = Event()
-        only = None if paths is None else self._below(paths)
         try:
-            tree = self._same_at_a_glance() or await self._in_thread(lambda: self._look(stop, only))
+            tree = self._same_at_a_glance() or await self._in_thread(lambda: self._look(stop, paths))
         except OSError as error:
             if error.errno in _NO_ROOM:
                 raise StoreFull(f"there is no room for a snapshot of the workspace: {error}") from error
@@ -126,10 +127,6 @@ class Keeper:
         finally:
             self._lock.release()
 
-    def _below(self, paths: Sequence[str]) -> list[str]:
-        root = self._workspace.root.rstrip("/") + "/"
-        return [path[len(root) :] for path in map(os.path.normpath, paths) if path.startswith(root)]
-
     # From here on: in a thread.
 
     def _begin(self) -> None:
@@ -138,9 +135,9 @@ class Keeper:
         except Exception:  # noqa: BLE001 - whoever looks next meets the same, and is heard
             return
 
-    def _look(self, stop: Event, only: Sequence[str] | None) -> BlobId:
+    def _look(self, stop: Event, paths: Sequence[str] | None) -> BlobId:
         with self._lock:
-            captured = self._captured(stop, only)
+            captured = self._captured(stop, paths)
             if self._told is not None:
                 self._tell(Progress(LOOKING, self._told.total, self._told.total))
                 self._told = None
@@ -167,14 +164,19 @@ class Keeper:
                     os.unlink(path)
             raise
 
-    def _captured(self, stop: Event, only: Sequence[str] | None) -> Captured:
+    def _captured(self, stop: Event, paths: Sequence[str] | None) -> Captured:
         self._told_s = self._shelf.clock.elapsed()
         sources = Sources(listed=self._listed, progress=partial(self._progress, stop))
         if self._before is None:
             before, is_others = self._last_known()
             # All is looked at: what has changed since that tree was not done by the call that is to come.
             return self._capturer().capture(before, sources, first=is_others)
+        only = None if paths is None else self._inside(paths)
         return self._capturer().capture(self._before, sources, only=only)
+
+    def _inside(self, paths: Sequence[str]) -> list[str]:
+        found = (self._workspace.inside(os.path.normpath(path)) for path in paths)
+        return [path for path in found if path]
 
     def _capturer(self) -> Capturer:
         return Capturer(self._workspace, self._contents, self._shelf.clock)
@@ -197,7 +199,16 @@ class Keeper:
             self._contents = Contents(self._read)
             self._past = None
             return None, False
+        if not is_others:
+            self._also(known_roots(tree))
         return tree, is_others
+
+    def _also(self, roots: Sequence[str]) -> None:
+        """What the session has looked at beside its workspace is looked at on and on, also where this run
+        was not given it: else what was done there could not be taken back."""
+        workspace = self._workspace
+        further = beside(workspace.root, (*roots, *workspace.further))
+        self._workspace = msgspec.structs.replace(workspace, further=further)
 
     def _load(self, tree: BlobId) -> Tree:
         before = self._before
@@ -223,7 +234,7 @@ class Keeper:
             self._tell(self._told)
 
     def _name_gaps(self, gaps: Sequence[NotCovered]) -> None:
-        named = [gap for gap in gaps if gap.why != "set_aside"]
+        named = shown_gaps(gap for gap in gaps if gap.why != "set_aside")
         if named:
             self._tell(Notice(not_covered(named)))
 

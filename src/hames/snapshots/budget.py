@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from hames.snapshots.entries import FIRST_FILE_MODE, Node, NotCovered, Why, ancestors, is_within, join, split
+from hames.snapshots.roots import is_further
 
 Listed = Callable[[], set[bytes] | None]
 """The files below the root that git would not ignore, as raw relative paths (a nested repository as one, with
@@ -61,8 +62,8 @@ def fit(nodes: Mapping[str, Node], budget: Budget, listed: Listed | None) -> Fit
 
 
 def _is_wanted(path: str, wanted: set[bytes], whole: set[str]) -> bool:
-    """What git keeps for itself is not ignored, either."""
-    if os.fsencode(path) in wanted or "/.git/" in f"/{path}":
+    """What git keeps for itself is not ignored, either; of what is beside the workspace nobody knows."""
+    if os.fsencode(path) in wanted or "/.git/" in f"/{path}" or is_further(path):
         return True
     return bool(whole) and any(above in whole for above in ancestors(path))
 

@@ -11,28 +11,39 @@ from hames.core.ports import Clock
 from hames.snapshots.budget import Budget, Listed, fit
 from hames.snapshots.compare import Change, Gaps, differences
 from hames.snapshots.contents import Contents, Kept, needed
-from hames.snapshots.entries import Draft, NotCovered, Tree, split
+from hames.snapshots.entries import Draft, NotCovered, Tree, join, split
 from hames.snapshots.filling import Filler, Progress
 from hames.snapshots.keeping import Keeper
 from hames.snapshots.known import look_at
 from hames.snapshots.manifest import delta, whole
 from hames.snapshots.packs import Pack, PackWriter, Scratch
+from hames.snapshots.roots import name_of, root_of, tree_path
 from hames.snapshots.scan import Scan, close_again, scan
 
 
 class Workspace(msgspec.Struct, frozen=True):
-    """What is captured: all below `root` (absolute, resolved) but what is at the absolute paths `leave_out`.
-    Large packs are written to `scratch`."""
+    """What is captured: all below `root` and the `further` directories (absolute and resolved, each chosen by
+    `beside`) but what is at the absolute paths `leave_out`. Large packs are written to `scratch`."""
 
     root: str
     scratch: Scratch
     leave_out: tuple[str, ...] = ()
     budget: Budget = Budget(SNAPSHOT_FILES, SNAPSHOT_BYTES)
+    further: tuple[str, ...] = ()
 
     def set_aside(self) -> frozenset[str]:
-        """What is left out, relative to the root."""
-        below = self.root.rstrip("/") + "/"
-        return frozenset(path[len(below) :] for path in self.leave_out if path.startswith(below))
+        """What is passed over, as paths of a tree: also a directory in another one that is looked at by
+        itself."""
+        found: set[str] = set()
+        for place, name in ((self.root, ""), *((path, name_of(path)) for path in self.further)):
+            below = place.rstrip("/") + "/"
+            apart = (*self.leave_out, self.root, *self.further) if self.further else self.leave_out
+            found.update(join(name, path[len(below) :]) for path in apart if path.startswith(below))
+        return frozenset(found)
+
+    def inside(self, path: str) -> str | None:
+        """What an absolute path is called in a tree; None if it is not looked at."""
+        return tree_path(path, self.root, self.further)
 
 
 class Sources(NamedTuple):
@@ -100,12 +111,13 @@ class Capturer:
         """
         keeper = Keeper(self._contents, PackWriter(self._workspace.scratch), sources.kept)
         taken_ns = int(self._clock.now() * 1e9)
-        root, set_aside = self._workspace.root, self._workspace.set_aside()
+        root = self._workspace.root
+        known = None if only is None else tuple(only)
         try:
-            if only is None or first or before is None:
-                found = scan(root, before, set_aside, self._workspace.budget.files * 10)
+            if known is None or first or before is None or not _has_roots(before, known):
+                found = self._scan(before)
             else:
-                found = look_at(root, before, only, set_aside)
+                found = look_at(root, before, known, self._workspace.set_aside())
                 if found is None:
                     return Captured(before, (), {}, (), (), ())
             drafted = self._draft(before, (found, taken_ns), keeper, sources)
@@ -120,14 +132,18 @@ class Capturer:
         Raises `OSError`."""
         if before.unsure:
             return False
-        root, workspace = self._workspace.root, self._workspace
-        found = scan(root, before, workspace.set_aside(), workspace.budget.files * 10)
+        found = self._scan(before)
         if found.opened:
-            close_again(root, found, found.nodes)
+            close_again(self._workspace.root, found, found.nodes)
             return False
         if found.touched or found.fresh or found.top != before.top:
             return False
         return tuple(sorted(found.missed, key=_path)) == before.not_covered
+
+    def _scan(self, before: Tree | None) -> Scan:
+        workspace = self._workspace
+        most = workspace.budget.files * 10
+        return scan(workspace.root, before, workspace.set_aside(), most, workspace.further)
 
     def _draft(
         self, before: Tree | None, look: tuple[Scan, int], keeper: Keeper, sources: Sources
@@ -184,6 +200,11 @@ class Capturer:
             tuple(sorted(change for change in changed if not gaps.hold(change.path))),
             tuple(made),
         )
+
+
+def _has_roots(before: Tree, paths: Iterable[str]) -> bool:
+    """Whether all directories that the paths are in were there before."""
+    return all(before.get(root_of(path)) is not None for path in paths)
 
 
 def _path(gap: NotCovered) -> str:

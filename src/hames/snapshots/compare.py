@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
+from hames.snapshots.roots import roots_not_in_all
 
 AS_ONE = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__"))
 """Directories that are named as one, whatever has changed inside."""
@@ -13,10 +14,12 @@ _NOTHING: Node = {}
 
 
 class Gaps:
-    """The paths that some trees do not cover, and all below them."""
+    """The paths that some trees do not cover, and all below them; also a directory beside the workspace that
+    not all of them have: nobody has made or removed it."""
 
-    def __init__(self, *trees: Tree) -> None:
+    def __init__(self, *trees: Draft) -> None:
         self._paths = {gap.path for tree in trees for gap in tree.not_covered}
+        self._paths |= roots_not_in_all(trees)
 
     def hold(self, path: str) -> bool:
         """Whether the path is not covered."""

@@ -25,9 +25,21 @@ LINK = 0o120000
 _TEMPORARY_START = ".hames~"
 _TEMPORARY_END = "~new"
 
-Why = Literal["ignored", "large", "many", "deep", "special", "mount", "unreadable", "set_aside"]
+Why = Literal[
+    "ignored",
+    "large",
+    "many",
+    "deep",
+    "special",
+    "mount",
+    "unreadable",
+    "set_aside",
+    "elsewhere",
+    "reserved",
+]
 """Why something is not covered. `ignored`, `large` and `many` are of the budget, and stay so; `set_aside`
-is what the caller had left out; `special` is a socket, a pipe or a device."""
+is what the caller had left out; `special` is a socket, a pipe or a device; `elsewhere` a directory beside the
+workspace that is not there; `reserved` has a name that only such a directory may have."""
 
 Kind = Literal["file", "directory", "link"]
 

@@ -13,11 +13,12 @@ from hames.snapshots.entries import (
     join,
     read_stat,
 )
-from hames.snapshots.scan import DEEPEST, Scan, Scanner, shut
+from hames.snapshots.roots import is_further, known_roots
+from hames.snapshots.scan import DEEPEST, Scan, Scanner, as_known, find_beside, shut
 
 
 def look_at(root: str, before: Tree, paths: Iterable[str], set_aside: frozenset[str]) -> Scan | None:
-    """As `scan`, but only at these relative paths, all that is below them, and the directories above them;
+    """As `scan`, but only at these paths of the tree, all that is below them, and the directories above them;
     None when nothing is different. What is beside them in a directory that is new is no entry yet.
 
     A path that leads out, or through a link, is not followed. A file that has changed and has other names is
@@ -35,7 +36,7 @@ class _KnownPaths(Scanner):
     """`_nodes` are only those of directories that were entered."""
 
     def __init__(self, before: Tree, wanted: set[str], set_aside: frozenset[str]) -> None:
-        super().__init__(before, set_aside, 10**9)
+        super().__init__(before, set_aside, 10**9, tuple(known_roots(before)))
         self._tree = before
         self._wanted = wanted
         self._enters: dict[str, bool] = {}
@@ -43,6 +44,7 @@ class _KnownPaths(Scanner):
         self._whole: set[str] = set()
         self._gone: set[str] = set()
         self._shared: set[int] = set()
+        self._devices: dict[str, int] = {}
 
     def look(self, root: str) -> Scan | None:
         try:
@@ -53,7 +55,7 @@ class _KnownPaths(Scanner):
         try:
             with beneath:
                 self._nodes[""] = self._before[""]
-                self._device = os.fstat(beneath.directory("")).st_dev
+                self._devices[""] = os.fstat(beneath.directory("")).st_dev
                 # What is above a path comes before it.
                 for path in sorted(self._wanted):
                     self._path(beneath, path)
@@ -84,6 +86,9 @@ class _KnownPaths(Scanner):
     def _path(self, beneath: Beneath, path: str) -> None:
         names = path.split("/")
         above = ""
+        if is_further(path) and names[0] not in self._enters:
+            self._enters[names[0]] = self._root(beneath, names[0], whole=len(names) == 1)
+        self._device = self._devices.get(names[0], self._devices[""])
         for depth, name in enumerate(names):
             inside = join(above, name)
             if inside not in self._enters:
@@ -92,6 +97,21 @@ class _KnownPaths(Scanner):
             if not self._enters[inside]:
                 return
             above = inside
+
+    def _root(self, beneath: Beneath, name: str, *, whole: bool) -> bool:
+        """As `_name`, of a directory beside the root."""
+        try:
+            above, found = find_beside(name)
+        except OSError:
+            # It is what it was, until the next look at everything.
+            return False
+        os.close(above)
+        self._seen.add(name)
+        self._devices[name] = self._device = found.st_dev
+        known = self._nodes[""][name]
+        if as_known(found, known) is not known:
+            self._set("", name, as_known(found, known))
+        return self._directory_at(beneath, "", name, 0, last=whole)
 
     def _name(self, beneath: Beneath, above: str, name: str, depth: int, *, last: bool) -> bool:
         """Look at one name in a directory. Whether to look below it, at what is asked for only."""
@@ -125,7 +145,7 @@ class _KnownPaths(Scanner):
 
     def _directory_at(self, beneath: Beneath, above: str, name: str, depth: int, *, last: bool) -> bool:
         inside = join(above, name)
-        place = beneath.directory(above)
+        place = beneath.place(inside).directory
         if depth >= DEEPEST:
             self._pass_over(above, name, "deep")
             return False

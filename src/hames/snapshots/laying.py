@@ -8,6 +8,7 @@ from hames.snapshots.entries import Draft, Entry, Stat, Tree, is_temporary, read
 from hames.snapshots.manifest import whole
 from hames.snapshots.plan import plan
 from hames.snapshots.restore import Restored, restore
+from hames.snapshots.roots import workspace_of
 from hames.snapshots.writing import Watch
 
 
@@ -20,8 +21,8 @@ def lay_out(
     sync: bool = False,
     watch: Watch | None = None,
 ) -> Restored:
-    """Make all of `tree` in `directory`, which is made, too, unless it is there and empty. What the tree does
-    not cover is not there then.
+    """Make all of the workspace of `tree` in `directory`, which is made, too, unless it is there and empty.
+    What the tree does not cover is not there then.
 
     `again`: one that was cut short is completed; what is there by then, and is not of the tree, stays.
     Raises `OSError` (of `ENOTEMPTY` for a directory with something in it), and otherwise as `restore` does.
@@ -32,4 +33,4 @@ def lay_out(
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), directory)
     top = Entry(Stat._make(read_stat(found)), b"")
     empty, _ = whole(Draft(top, {"": {}}, 0, frozenset(), (), 0, 0))
-    return restore(directory, plan(empty, empty, tree), contents, sync=sync, watch=watch)
+    return restore(directory, plan(empty, empty, workspace_of(tree)), contents, sync=sync, watch=watch)

@@ -1,6 +1,6 @@
 """The tree that files go back to: as it was, with what the user has changed since laid over it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -8,6 +8,7 @@ import msgspec
 from hames.snapshots.compare import Change, Gaps, differences
 from hames.snapshots.entries import Draft, Entry, Node, Tree, ancestors, is_within, join, split, weigh
 from hames.snapshots.manifest import delta
+from hames.snapshots.roots import root_of, roots_in
 
 _NOTHING: Node = {}
 
@@ -31,17 +32,65 @@ class Replayed(msgspec.Struct, frozen=True):
     kept: tuple[str, ...]
 
 
-def replay(start: Tree, gaps: Iterable[Gap], force: Iterable[str] = ()) -> Replayed:
+def replay(
+    start: Tree, gaps: Sequence[Gap], force: Iterable[str] = (), seen: Iterable[Tree] = ()
+) -> Replayed:
     """`start` (which must be on the log) with what the user changed in all later `gaps`, in their order; so
     without what anybody else did. At and below the paths of `force` it stays as it was at the start.
 
     A directory that the user has removed stays where something is put back into it, and one that the agent
     has made where the user has put something.
+
+    A directory beside the workspace that `start` does not have is as it was in the first of `seen` that has
+    it; and one that was out of sight, as it was when the user brought it back: what was done there meanwhile
+    is nobody's.
     """
-    overlay = _Overlay(start, frozenset(force))
-    for gap in gaps:
-        overlay.lay(gap)
-    return overlay.made()
+    bases, ranks = _bases(start, gaps, seen)
+    overlay = _Overlay(_with(start, bases), frozenset(force))
+    for rank, gap in enumerate(gaps):
+        overlay.lay(gap, frozenset(name for name, since in ranks.items() if rank < since))
+    return overlay.made(start)
+
+
+def _bases(start: Tree, gaps: Sequence[Gap], seen: Iterable[Tree]) -> tuple[dict[str, Tree], dict[str, int]]:
+    """From which tree each directory beside the workspace is taken, if it is not `start`; and the first of
+    the gaps that counts for it."""
+    bases: dict[str, Tree] = {}
+    ranks: dict[str, int] = {}
+    for tree in seen:
+        for name in roots_in(tree) - roots_in(start):
+            bases.setdefault(name, tree)
+    for rank, gap in enumerate(gaps):
+        for name in roots_in(gap.after) - roots_in(gap.before):
+            bases[name] = gap.after
+            ranks[name] = rank + 1
+    return bases, ranks
+
+
+def _with(start: Tree, bases: Mapping[str, Tree]) -> Draft:
+    """`start`, with these directories as they are in their trees."""
+    if not bases:
+        return start
+    nodes = {path: node for path, node in start.nodes.items() if root_of(path) not in bases}
+    gaps = [gap for gap in start.not_covered if root_of(gap.path) not in bases]
+    unsure = {path for path in start.unsure if root_of(path) not in bases}
+    top = dict(nodes[""])
+    for name, tree in bases.items():
+        top[name] = tree.nodes[""][name]
+        nodes.update((path, node) for path, node in tree.nodes.items() if root_of(path) == name)
+        gaps += [gap for gap in tree.not_covered if root_of(gap.path) == name]
+        unsure.update(path for path in tree.unsure if root_of(path) == name)
+    nodes[""] = top
+    weights = [weigh(node) for node in nodes.values()]
+    return Draft(
+        start.top,
+        nodes,
+        start.taken_ns,
+        frozenset(unsure),
+        tuple(gaps),
+        sum(files for files, _ in weights),
+        sum(size for _, size in weights),
+    )
 
 
 class _Laid(NamedTuple):
@@ -53,7 +102,7 @@ class _Laid(NamedTuple):
 
 
 class _Overlay:
-    def __init__(self, start: Tree, force: frozenset[str]) -> None:
+    def __init__(self, start: Draft, force: frozenset[str]) -> None:
         self._start = start
         self._force = force
         self._laid: dict[str, _Laid] = {}
@@ -64,15 +113,19 @@ class _Overlay:
         self._nodes: dict[str, Node] = dict(start.nodes)
         self._own: dict[str, dict[str, Entry]] = {}
 
-    def lay(self, gap: Gap) -> None:
+    def lay(self, gap: Gap, apart: frozenset[str]) -> None:
+        """What the user did in a gap, but in the directories `apart`."""
         gaps = Gaps(self._start, gap.before, gap.after)
         self._rank += 1
         for change in differences(gap.before, gap.after):
-            if not gaps.hold(change.path) and not is_within(change.path, self._force):
+            if is_within(change.path, self._force) or root_of(change.path) in apart:
+                continue
+            if not gaps.hold(change.path):
                 self._lay(change, gap.after)
         self._unsure.update(gap.after.unsure)
 
-    def made(self) -> Replayed:
+    def made(self, stored: Tree) -> Replayed:
+        """The tree; `stored` is the one to build its manifest on."""
         visible = self._visible()
         for path in sorted(self._laid, reverse=True):
             # What is in it still, or again, is not the user's to remove: the agent did.
@@ -85,7 +138,7 @@ class _Overlay:
             if entry is not None and entry.kind != "directory" and self._empty(path):
                 self._kept.add(path)
             self._set(path, entry)
-        return self._stored()
+        return self._stored(stored)
 
     def _lay(self, change: Change, tree: Tree) -> None:
         path, before, after = change
@@ -117,7 +170,7 @@ class _Overlay:
                 solid.add(path)
         return visible
 
-    def _stored(self) -> Replayed:
+    def _stored(self, stored: Tree) -> Replayed:
         start = self._start
         touched = self._own.keys() | (start.nodes.keys() - self._nodes.keys())
         weights = [
@@ -133,10 +186,10 @@ class _Overlay:
             start.files + sum(after[0] - before[0] for after, before in weights),
             start.bytes + sum(after[1] - before[1] for after, before in weights),
         )
-        changes = tuple(differences(start, draft))
+        changes = tuple(differences(stored, draft))
         if not changes:
-            return Replayed(start, b"", ())
-        tree, payload = delta(draft, start, {change.path: change.after for change in changes if change.path})
+            return Replayed(stored, b"", ())
+        tree, payload = delta(draft, stored, {change.path: change.after for change in changes if change.path})
         kept = sorted(path for path in self._kept if not _is_like(self._get(path), start.get(path)))
         return Replayed(tree, payload, tuple(kept))
 

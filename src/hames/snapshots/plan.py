@@ -7,6 +7,7 @@ import msgspec
 
 from hames.snapshots.compare import Change, Gaps, differences, joined
 from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, is_within, join, split
+from hames.snapshots.roots import root_of, roots_not_in_all
 
 Obstacle = Literal["changed", "not_empty", "not_covered", "in_the_way"]
 """Why a path stays as it is. `changed`: by somebody, after the agent. `not_empty`: a directory with something
@@ -82,6 +83,7 @@ class _Planner:
         self._to = to
         self._force = force
         self._gaps = Gaps(now, was, to)
+        self._lost = roots_not_in_all((now, was, to))
         self._shared = joined(now)
         self._above_gaps = {above for gap in now.not_covered for above in ancestors(gap.path)}
         self._removals: dict[str, Step] = {}
@@ -90,9 +92,15 @@ class _Planner:
         self._conflicts: dict[str, Conflict] = {}
 
     def run(self) -> Plan:
-        changes = sorted(differences(self._was, self._to))
-        for change in changes:
-            self._path(change)
+        changes: list[Change] = []
+        for change in sorted(differences(self._was, self._to)):
+            root = root_of(change.path)
+            if root in self._lost:
+                trees = (self._was, self._now, self._to)
+                self._conflicts[root] = Conflict(root, *(tree.get(root) for tree in trees), "not_covered")
+            else:
+                changes.append(change)
+                self._path(change)
         self._links(changes)
         self._keep_full_directories()
         self._mark_shared()

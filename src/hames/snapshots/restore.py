@@ -204,7 +204,7 @@ class _Restorer:
         above, name = split(step.path)
         place = self._beneath.directory(above)
         found = stat_at(place, name)
-        if held is not None and found is not None and held.st_ino == found.st_ino:
+        if held is not None and found is not None and os.path.samestat(held, found):
             self._writer.forget(place, self._number)
             return None
         if held is None or not _is_as(held, step.to):
@@ -213,22 +213,23 @@ class _Restorer:
         if obstacle == "done" or obstacle is None:
             try:
                 self._writer.further_name(source_place, source, place, name, self._number)
-            except PermissionError:
-                # Somebody else's file, or a file system without further names.
+            except OSError as error:
+                # Somebody else's file, a file system without further names, or another one.
+                if not isinstance(error, PermissionError) and error.errno != errno.EXDEV:
+                    raise
                 return self._make(step)
             return None
         return obstacle
 
     def _close(self, closing: Closing) -> None:
-        above, name = split(closing.path)
         try:
-            place = self._beneath.directory(above)
+            place, name = self._beneath.place(closing.path)
             found = stat_at(place, name) if name else os.fstat(place)
             if found is None or not _is_directory(found, closing.inode):
                 return
             if self._sync:
                 os.fsync(self._beneath.directory(closing.path))
-                place = self._beneath.directory(above)
+                place, name = self._beneath.place(closing.path)
             self._settle(closing, place, name, found)
         except OSError as error:
             self._failures.append(Failure(closing.path, error.strerror or str(error)))

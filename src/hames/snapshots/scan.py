@@ -1,11 +1,12 @@
 """One look at the whole tree: what is as it was, what is new, what is not covered. Reads no content."""
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from hames.snapshots.beneath import OPEN_DIRECTORY, Beneath, set_mode
+from hames.snapshots.beneath import OPEN_DIRECTORY, Beneath, open_above, set_mode
 from hames.snapshots.entries import (
     DIRECTORY,
     FILE,
@@ -24,6 +25,7 @@ from hames.snapshots.entries import (
     split,
     weigh,
 )
+from hames.snapshots.roots import holds_further, is_further, name_of, path_of, without_further
 
 DEEPEST = 256
 """Directories below directories, at most: each open one takes a descriptor."""
@@ -52,19 +54,30 @@ class Scan(NamedTuple):
     touched: set[str]
 
 
-def scan(root: str, before: Tree | None, set_aside: frozenset[str] = frozenset(), most: int = 10**9) -> Scan:
-    """Look at all below `root`, comparing with `before`; nodes without a difference are those of `before`.
+def scan(
+    root: str,
+    before: Tree | None,
+    set_aside: frozenset[str] = frozenset(),
+    most: int = 10**9,
+    further: tuple[str, ...] = (),
+) -> Scan:
+    """Look at all below `root` and the `further` directories beside it, comparing with `before`; nodes
+    without a difference are those of `before`.
 
-    `set_aside` are relative paths that are passed over, and so is what `before` left out for the budget.
-    After `most` files, directories are not entered any more. Raises `OSError` when `root` cannot be seen.
+    `set_aside` are paths of a tree that are passed over, and so is what `before` left out for the budget.
+    After `most` files, directories are not entered any more. Raises `OSError` when `root` cannot be seen;
+    what is beside it need not be there.
     """
-    return Scanner(before, set_aside, most).run(root)
+    return Scanner(before, set_aside, most, further).run(root)
 
 
 class Scanner:
     """One look; see `scan`."""
 
-    def __init__(self, before: Tree | None, set_aside: frozenset[str], most: int) -> None:
+    def __init__(
+        self, before: Tree | None, set_aside: frozenset[str], most: int, further: tuple[str, ...] = ()
+    ) -> None:
+        self._further = further
         self._before: Mapping[str, Node] = {} if before is None else before.nodes
         self._set_aside = set_aside
         self._missed_before = () if before is None else before.not_covered
@@ -83,8 +96,16 @@ class Scanner:
 
     def run(self, root: str) -> Scan:
         """Look. Raises `OSError` when `root` cannot be seen."""
+        known = self._before
+        node = known.get("", _NOTHING)
+        is_held = holds_further(node)
         try:
+            # What is beside the root is in no directory that could be listed.
+            self._before = {**known, "": without_further(node)} if is_held else known
             self._look(root)
+            self._before = known
+            if is_held or self._further:
+                self._look_beside(node)
         except BaseException:
             shut(root, self._opened)
             raise
@@ -125,6 +146,34 @@ class Scanner:
             self._directory(top, "", 0)
         finally:
             os.close(top)
+
+    def _look_beside(self, before: Node) -> None:
+        """At the further directories; `before` is the node of the root that has them."""
+        places = {name_of(path) for path in self._further}
+        self._missed = [gap for gap in self._missed if gap.path not in places]
+        for name in (name_of(path) for path in self._further):
+            if name in self._left_out:
+                self._missed.append(self._left_out[name])
+            else:
+                self._beside(name, before.get(name))
+        if self._nodes[""] == before and "" in self._before:
+            self._nodes[""] = before
+        else:
+            self._touched.add("")
+
+    def _beside(self, name: str, known: Entry | None) -> None:
+        try:
+            above, found = find_beside(name)
+        except OSError as error:
+            why: Why = "unreadable" if isinstance(error, PermissionError) else "elsewhere"
+            self._missed.append(NotCovered(name, why))
+            return
+        try:
+            self._device = found.st_dev
+            self._nodes[""] = {**self._nodes[""], name: as_known(found, known)}
+            self._enter(above, "", name, 0)
+        finally:
+            os.close(above)
 
     def _directory(self, descriptor: int, path: str, depth: int) -> None:
         """All below one directory. The loop is what a scan costs: it makes nothing that outlives it for
@@ -175,7 +224,7 @@ class Scanner:
         try:
             if self._is_closed(above, path, name) and self._carry(inside):
                 return
-            descriptor = os.open(name, OPEN_DIRECTORY, dir_fd=above)
+            descriptor = os.open(_real(path, name), OPEN_DIRECTORY, dir_fd=above)
         except PermissionError:
             self._pass_over(path, name, "unreadable")
             return
@@ -192,11 +241,12 @@ class Scanner:
         """Whether a directory is closed to us and was so before, so that nothing in it can have changed. One
         that was closed since is opened. Raises `OSError`."""
         entry = self._nodes[path][name]
-        if entry.stat.mode & 0o500 == 0o500 or os.access(name, os.R_OK | os.X_OK, dir_fd=above):
+        real = _real(path, name)
+        if entry.stat.mode & 0o500 == 0o500 or os.access(real, os.R_OK | os.X_OK, dir_fd=above):
             return False
         if entry is self._before.get(path, _NOTHING).get(name) and join(path, name) in self._before:
             return True
-        self._opened[join(path, name)] = set_mode(above, name, None)
+        self._opened[join(path, name)] = set_mode(above, real, None)
         return False
 
     def _is_covered(self, descriptor: int, path: str, name: str, found: os.stat_result) -> bool:
@@ -206,6 +256,9 @@ class Scanner:
             self._missed.append(NotCovered(inside, "set_aside"))
         elif inside in self._left_out:
             self._missed.append(self._left_out[inside])
+        elif not path and is_further(name):
+            # It must not be taken for a gap in the directory whose name it has.
+            self._missed.append(NotCovered(f"./{name}", "reserved"))
         elif is_temporary(name) and found.st_mode >= FIRST_FILE_MODE:
             _remove_leftover(descriptor, name, found)
         elif found.st_mode & FORMAT_MASK not in (FILE, DIRECTORY, LINK):
@@ -246,6 +299,35 @@ class Scanner:
         files, size = weigh(node)
         self._files += sign * files
         self._bytes += sign * size
+
+
+def find_beside(name: str) -> tuple[int, os.stat_result]:
+    """A descriptor of what a further directory is in, and what the kernel says of it. Raises `OSError`,
+    also where it is no directory, or is behind a link."""
+    above = open_above(path_of(name))
+    try:
+        return above, _directory_in(above, _real("", name))
+    except BaseException:
+        os.close(above)
+        raise
+
+
+def _directory_in(above: int, name: str) -> os.stat_result:
+    found = os.stat(name, dir_fd=above, follow_symlinks=False)
+    if found.st_mode & FORMAT_MASK != DIRECTORY:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
+    return found
+
+
+def as_known(found: os.stat_result, known: Entry | None) -> Entry:
+    """The entry of a directory: the one from before if nothing about it is different."""
+    seen = Stat._make(read_stat(found))
+    return known if known is not None and known.stat == seen else Entry(seen, b"")
+
+
+def _real(above: str, name: str) -> str:
+    """What the disk calls an entry."""
+    return os.path.basename(path_of(name)) if not above and is_further(name) else name
 
 
 def close_again(root: str, found: Scan, nodes: dict[str, Node]) -> Entry:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from hames.core.errors import DamagedLog
 from hames.snapshots.beneath import Beneath, stat_at
 from hames.snapshots.contents import Contents
-from hames.snapshots.entries import FORMAT_MASK, HOLE, Entry, split
+from hames.snapshots.entries import FORMAT_MASK, HOLE, Entry
 
 MOST_LINES = 200
 """Lines that are shown of one path, with the one that counts the rest."""
@@ -89,10 +89,9 @@ def _wanted(to: Entry | None, contents: Contents) -> _Side:
 
 
 def _there(path: str, root: str) -> _Side:
-    above, name = split(path)
     with Beneath(root) as beneath:
         try:
-            place = beneath.directory(above)
+            place, name = beneath.place(path)
         except (FileNotFoundError, NotADirectoryError):
             return _Side("")
         found = stat_at(place, name) if name else os.fstat(place)
