@@ -60,7 +60,12 @@ class Desk:
     """One session at work in a workspace. `trees` are its snapshots, `packs` what its log names."""
 
     def __init__(
-        self, root: Path, shelf: Path, budget: Budget = LARGE, leave_out: Iterable[str] = ()
+        self,
+        root: Path,
+        shelf: Path,
+        budget: Budget = LARGE,
+        leave_out: Iterable[str] = (),
+        further: Iterable[str] = (),
     ) -> None:
         root.mkdir(exist_ok=True)
         self.root = root
@@ -68,7 +73,9 @@ class Desk:
         self.scratch = shelf / "scratch"
         self.scratch.mkdir(exist_ok=True)
         self.contents = Contents(self.shelf.read)
-        self.workspace = Workspace(str(root), lambda: str(self.scratch), tuple(leave_out), budget)
+        self.workspace = Workspace(
+            str(root), lambda: str(self.scratch), tuple(leave_out), budget, tuple(further)
+        )
         self.capturer = Capturer(self.workspace, self.contents, SystemClock())
         self.tree: Tree | None = None
         self.packs: list[BlobId] = []
@@ -90,7 +97,10 @@ class Desk:
 
     def again(self) -> "Desk":
         """The same session in a new process: all that it knows is what was stored."""
-        other = Desk(self.root, self.shelf.directory, self.workspace.budget, self.workspace.leave_out)
+        workspace = self.workspace
+        other = Desk(
+            self.root, self.shelf.directory, workspace.budget, workspace.leave_out, workspace.further
+        )
         other.contents.name(self.packs)
         other.packs = list(self.packs)
         assert self.tree is not None

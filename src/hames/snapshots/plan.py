@@ -96,8 +96,8 @@ class _Planner:
         for change in sorted(differences(self._was, self._to)):
             root = root_of(change.path)
             if root in self._lost:
-                trees = (self._was, self._now, self._to)
-                self._conflicts[root] = Conflict(root, *(tree.get(root) for tree in trees), "not_covered")
+                was, now, to = self._was.get(root), self._now.get(root), self._to.get(root)
+                self._conflicts[root] = Conflict(root, was, now, to, "not_covered")
             else:
                 changes.append(change)
                 self._path(change)

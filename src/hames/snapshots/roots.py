@@ -39,8 +39,7 @@ def roots_in(tree: Draft) -> frozenset[str]:
 def roots_not_in_all(trees: Iterable[Draft]) -> frozenset[str]:
     """The names of those that some of these trees have, and others do not."""
     every = [roots_in(tree) for tree in trees]
-    some: frozenset[str] = frozenset().union(*every)
-    return some - every[0].intersection(*every)
+    return every[0].union(*every) - every[0].intersection(*every)
 
 
 def root_of(path: str) -> str:
