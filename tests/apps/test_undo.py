@@ -178,6 +178,36 @@ async def test_a_path_is_forced_at_once_and_what_the_user_made_in_between_stays(
     assert (outside.workspace / "new.txt").read_text() == "by the user\n"
 
 
+async def test_what_was_done_in_a_further_directory_goes_back_too(outside: Outside) -> None:
+    before = project(outside.workspace)
+    data = outside.home / "data"
+    (data / "deep").mkdir(parents=True)
+    (data / "deep" / "table").write_text("1,2\n")
+    (data / "mine.txt").write_text("one\n")
+    (data / "key").write_text("key\n")
+    (data / "key").chmod(0o640)
+    was = picture(data)
+    harm = f"cd {data} && rm -r deep && echo harm > mine.txt && chmod 666 key && mkdir made && touch made/x"
+    edit = tool("edit", file_path=str(data / "key"), old_string="key", new_string="none")
+    replies = (calls(tool("read", file_path=str(data / "key"))), calls(edit), calls(bash(f"{HARM}; {harm}")))
+    flags = ("--add-dir", str(data), "--permission-mode", "auto")
+    session = await ran(outside, *replies, flags=flags)
+    assert not (data / "deep").exists()
+    (data / "mine.txt").write_text("harm\nand mine\n")
+
+    undone = await outside.hames("undo", check=3)
+    assert differing(before, picture(outside.workspace)) == {}
+    assert (data / "mine.txt").read_text() == "harm\nand mine\n"
+    assert f"  {data}/mine.txt: changed by somebody since" in undone.out
+    assert f"made again  {data}/deep (and 1 below it)" in undone.out
+    assert f"removed     {data}/made (and 1 below it)" in undone.out
+    assert "+and mine" in undone.out
+    forced = await outside.hames(*command_in(undone.out, "rewind"))
+    assert f"restored  {data}/mine.txt" in forced.out
+    assert session in forced.out
+    assert differing(was, picture(data)) == {}
+
+
 async def test_a_name_of_any_bytes_goes_back_and_is_told(outside: Outside) -> None:
     name = os.path.join(os.fsencode(outside.workspace), b"odd\xff\x1b[2Jname")
     Path(os.fsdecode(name)).write_text("one")

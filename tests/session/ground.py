@@ -48,6 +48,7 @@ class Ground:
         self.rig.workspace = str(self.root)
         self.rig.trees = self.keeper
         self.kind: type[Keeper] = Calm
+        self.further: tuple[str, ...] = ()
         self.store: SqliteStore | None = None
 
     @property
@@ -59,7 +60,7 @@ class Ground:
         store = self.store or self.rig.store
         shelf = Shelf(store, store, self.rig.clock, lambda _: None)
         past = None if view.tree is None else Past(view.tree, tuple(view.packs))
-        workspace = Workspace(root, lambda: str(self.scratch), (), Budget(1000, 10**9))
+        workspace = Workspace(root, lambda: str(self.scratch), (), Budget(1000, 10**9), self.further)
         return self.kind(workspace, shelf, past)
 
     async def do(self, arguments: str, context: CallContext) -> ToolResult:

@@ -13,6 +13,7 @@ import pytest
 from hames.snapshots.capture import Sources
 from hames.snapshots.plan import plan
 from hames.snapshots.restore import Failure
+from hames.snapshots.roots import name_of
 from tests.snapshots.desk import Desk, differing, picture
 
 NOBODY = 65534
@@ -214,5 +215,55 @@ def test_a_closed_file_that_was_replaced_is_not_taken_for_the_old_one() -> None:
         assert entry is not None
         assert desk.contents.get(entry.content) == b"else"
         assert (desk.root / "file").stat().st_mode & 0o777 == 0
+
+    without_rights(act)
+
+
+def test_a_directory_beside_the_workspace_is_opened_and_closed_again() -> None:
+    def act(desk: Desk) -> None:
+        _fill(desk)
+        other = desk.root.parent / "other"
+        other.mkdir()
+        (other / "file").write_text("beside")
+        desk = Desk(desk.root, desk.shelf.directory, further=(str(other),))
+        name = name_of(str(other))
+        before, shown = desk.take(), picture(other)
+        (other / "file").write_text("harm")
+        other.chmod(0)
+        tree = desk.take()
+        assert tree.not_covered == ()
+        assert other.stat().st_mode & 0o777 == 0
+        assert desk.take().nodes[name] is desk.take(only=[f"{name}/file"]).nodes[name]
+        desk.root.chmod(0)
+        assert name in desk.take(only=["file"]).nodes
+        desk.root.chmod(0o755)
+        desk.take()
+        what, done = desk.again().go_back(before)
+        assert (what.conflicts, done.conflicts, done.failures) == ((), (), ())
+        assert differing(picture(other), shown) == {}
+
+    without_rights(act)
+
+
+def test_what_is_above_a_directory_beside_the_workspace_is_not_opened() -> None:
+    def act(desk: Desk) -> None:
+        above = desk.root.parent / "above"
+        other = above / "other"
+        other.mkdir(parents=True)
+        (other / "file").write_text("beside")
+        desk = Desk(desk.root, desk.shelf.directory, further=(str(other),))
+        before = desk.take()
+        (other / "file").write_text("harm")
+        desk.take()
+        what = desk.plan(before)
+        above.chmod(0)
+        done = desk.apply(what)
+        assert [failure.path for failure in done.failures][:1] == [f"{name_of(str(other))}/file"]
+        assert above.stat().st_mode & 0o777 == 0
+        assert [(gap.path, gap.why) for gap in desk.take().not_covered] == [
+            (name_of(str(other)), "unreadable")
+        ]
+        above.chmod(0o755)
+        assert (other / "file").read_text() == "harm"
 
     without_rights(act)

@@ -33,8 +33,6 @@ from hames.snapshots.shown import shown
 from tests.snapshots.desk import LARGE, Desk, Seen, differing, picture
 from tests.snapshots.test_any_tree import CHANGES, STARTS, Act
 
-ROOT = os.geteuid() == 0
-
 
 class Two:
     """A workspace, and a directory beside it."""
@@ -326,20 +324,6 @@ def test_a_copy_has_only_the_workspace(two: Two, tmp_path: Path) -> None:
     assert differing(picture(tmp_path / "copy"), was) == {}
     assert (two.other / "a").read_text() == "harm"
     assert all(not is_further(gap.path) for gap in workspace_of(tree).not_covered)
-
-
-@pytest.mark.skipif(ROOT, reason="nothing is closed to root")
-def test_a_directory_that_is_closed_is_opened_for_the_look_and_the_restore(two: Two) -> None:
-    before, was = two.desk.take(), two.picture()
-    two.harm()
-    two.other.chmod(0)
-    two.desk.take()
-    assert two.other.stat().st_mode & 0o777 == 0
-    assert two.gaps() == []
-    two.desk.take()
-    what, done = two.desk.go_back(before)
-    assert (what.conflicts, done.failures) == ((), ())
-    assert differing(two.picture(), was) == {}
 
 
 # Over several snapshots

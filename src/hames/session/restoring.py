@@ -111,23 +111,21 @@ def _forced(path: str, root: str, was: Tree) -> str:
     """What a person has forced, as a path of the tree."""
     if not os.path.isabs(path):
         return path
-    inside = tree_path(path, root, known_roots(was))
+    inside = tree_path(os.path.normpath(path), root, known_roots(was))
     if inside is None:
         raise UsageError(f"--force: {path} is not in the workspace {root}, nor in a directory beside it")
     return inside
 
 
 async def _first_with_all(keeper: Keeping, course: Course, start: Tree, was: Tree) -> list[Tree]:
-    """The trees with which a directory beside the workspace came that the session did not have at `start`."""
+    """The trees after `start`, up to where each directory beside the workspace has come that it lacks."""
     found: list[Tree] = []
     missing = roots_in(was) - roots_in(start)
-    for blob in course.trees if missing else ():
-        tree = await keeper.load(blob)
-        if missing & roots_in(tree):
-            found.append(tree)
-            missing -= roots_in(tree)
-        if not missing:
-            break
+    trees = iter(course.trees)
+    while missing:
+        # One of them has each: the last is `was`.
+        found.append(await keeper.load(next(trees)))
+        missing -= roots_in(found[-1])
     return found
 
 
