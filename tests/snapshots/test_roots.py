@@ -14,7 +14,7 @@ from hames.snapshots.compare import diff
 from hames.snapshots.entries import NotCovered, Tree
 from hames.snapshots.laying import lay_out
 from hames.snapshots.overlay import Gap, replay
-from hames.snapshots.plan import Obstacle, Plan
+from hames.snapshots.plan import Obstacle, Plan, Step
 from hames.snapshots.roots import (
     beside,
     is_further,
@@ -313,6 +313,25 @@ def test_files_with_names_on_both_sides_are_one_file_again(two: Two) -> None:
     two.desk.go_back(before)
     assert os.path.samefile(two.desk.root / "a", two.other / "joined")
     assert differing(two.picture(), was) == {}
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="there is no other file system")
+def test_on_another_file_system_a_further_name_becomes_a_file_of_its_own(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+        other = Path(place, "other")
+        other.mkdir()
+        name = name_of(str(other))
+        desk = Desk(tmp_path / "work", tmp_path / "shelf", LARGE, (), (str(other),))
+        (desk.root / "a").write_text("one")
+        (other / "b").write_text("two")
+        tree = desk.take()
+        assert tree.not_covered == ()
+        entry = tree.get("a")
+        making = Step(f"{name}/joined", None, entry, source="a")
+        done = desk.apply(Plan((), (making,), (), (), ()))
+        assert (done.done, done.failures) == ((f"{name}/joined",), ())
+        assert (other / "joined").read_text() == "one"
+        assert sorted(path.name for path in other.iterdir()) == ["b", "joined"]
 
 
 def test_a_copy_has_only_the_workspace(two: Two, tmp_path: Path) -> None:
