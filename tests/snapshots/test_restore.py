@@ -69,14 +69,14 @@ def test_a_restore_killed_at_any_change_of_the_disk_is_completed_by_doing_it_aga
         was = desk.take()
         now = desk.take()
         number += 1
-        changes = _killed_restore(desk, plan(now, was, to), number)
+        changes = killed_restore(desk, plan(now, was, to), number)
         ended = desk.again().apply(plan(now, was, to))
         assert (ended.conflicts, ended.failures) == ((), ())
         assert differing(picture(desk.root), before) == {}, number
     assert changes > 60
 
 
-def _killed_restore(desk: Desk, what: Plan, number: int) -> int:
+def killed_restore(desk: Desk, what: Plan, number: int) -> int:
     """A restore in a process of its own that kills itself before change `number` of the disk; when it came to
     its end before that, the changes that there were."""
     count = 0
@@ -106,7 +106,7 @@ def test_a_restore_killed_at_random_and_done_anew_from_a_fresh_look_loses_nothin
     for number in random.Random(4).sample(range(1, 60), 8):
         _spoil(desk.root)
         was = desk.take()
-        _killed_restore(desk, plan(desk.take(), was, to), number)
+        killed_restore(desk, plan(desk.take(), was, to), number)
         now = desk.take()
         what = plan(now, was, to)
         desk.apply(what)

@@ -14,7 +14,7 @@ from hames.snapshots.compare import diff
 from hames.snapshots.entries import NotCovered, Tree
 from hames.snapshots.laying import lay_out
 from hames.snapshots.overlay import Gap, replay
-from hames.snapshots.plan import Obstacle, Plan, Step
+from hames.snapshots.plan import Obstacle, Plan, Step, plan
 from hames.snapshots.roots import (
     beside,
     is_further,
@@ -32,6 +32,7 @@ from hames.snapshots.scan import scan
 from hames.snapshots.shown import shown
 from tests.snapshots.desk import LARGE, Desk, Seen, differing, picture
 from tests.snapshots.test_any_tree import CHANGES, STARTS, Act
+from tests.snapshots.test_restore import killed_restore
 
 
 class Two:
@@ -345,6 +346,21 @@ def test_a_copy_has_only_the_workspace(two: Two, tmp_path: Path) -> None:
     assert all(not is_further(gap.path) for gap in workspace_of(tree).not_covered)
 
 
+def test_a_restore_killed_at_any_change_of_the_disk_is_completed_by_doing_it_again(two: Two) -> None:
+    before, was = two.desk.take(), two.picture()
+    number, changes = 0, 10**9
+    while number < changes:
+        two.harm()
+        left = two.desk.take()
+        now = two.desk.take()
+        number += 1
+        changes = killed_restore(two.desk, plan(now, left, before), number)
+        ended = two.desk.again().apply(plan(now, left, before))
+        assert (ended.conflicts, ended.failures) == ((), ())
+        assert differing(two.picture(), was) == {}, number
+    assert changes > 20
+
+
 # Over several snapshots
 
 
@@ -407,7 +423,7 @@ def test_its_gaps_come_along(two: Two) -> None:
 # At random
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(STARTS, STARTS, CHANGES, CHANGES)
 def test_two_trees_that_were_captured_come_back(
     start: list[Act], beside_it: list[Act], change: list[Act], more: list[Act]

@@ -241,8 +241,10 @@ class Scanner:
         """Whether a directory is closed to us and was so before, so that nothing in it can have changed. One
         that was closed since is opened. Raises `OSError`."""
         entry = self._nodes[path][name]
+        if entry.stat.mode & 0o500 == 0o500:
+            return False
         real = _real(path, name)
-        if entry.stat.mode & 0o500 == 0o500 or os.access(real, os.R_OK | os.X_OK, dir_fd=above):
+        if os.access(real, os.R_OK | os.X_OK, dir_fd=above):
             return False
         if entry is self._before.get(path, _NOTHING).get(name) and join(path, name) in self._before:
             return True
