@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hames.snapshots.budget import Budget
-from hames.snapshots.compare import diff
+from hames.snapshots.compare import changed_paths, diff
 from hames.snapshots.entries import NotCovered, Tree
 from hames.snapshots.laying import lay_out
 from hames.snapshots.overlay import Gap, replay
@@ -80,7 +80,10 @@ def listed(what: Plan) -> list[tuple[str, Obstacle]]:
 # Names
 
 
-@given(st.lists(st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1)))
+NAME = st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1)
+
+
+@given(st.lists(NAME, min_size=1))
 def test_a_name_has_no_slash_and_tells_the_path_again(names: list[str]) -> None:
     path = "/" + "/".join(names)
     name = name_of(path)
@@ -136,6 +139,22 @@ def test_what_somebody_changed_beside_the_workspace_stays_unless_it_is_forced(tw
     what, _ = two.desk.go_back(before, [two.name] if forced else [])
     assert listed(what) == ([] if forced else [(f"{two.other}/a", "changed")])
     assert (two.other / "a").read_text() == ("a of other" if forced else "mine")
+
+
+def test_what_has_changed_beside_the_workspace_is_told_as_a_whole(two: Two) -> None:
+    before = two.desk.take()
+    two.harm()
+    two.other.chmod(0o700)
+    place = str(two.other)
+    assert changed_paths(before, two.desk.take()) == (
+        f"{place}/",
+        f"{place}/a",
+        f"{place}/d/",
+        f"{place}/new",
+        "a",
+        "d/",
+        "new",
+    )
 
 
 def test_a_look_without_a_change_gives_the_same_tree(two: Two) -> None:

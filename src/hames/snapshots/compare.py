@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Literal, NamedTuple
 
 from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
-from hames.snapshots.roots import roots_not_in_all
+from hames.snapshots.roots import roots_not_in_all, shown_path
 
 AS_ONE = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__"))
 """Directories that are named as one, whatever has changed inside."""
@@ -68,8 +68,8 @@ def diff(before: Tree, after: Tree) -> tuple[Change, ...]:
 
 
 def changed_paths(before: Tree, after: Tree) -> tuple[str, ...]:
-    """The paths of `diff` in a few names, a directory with `/` at its end: one that came or went as a whole
-    stands for all below it, and one of `AS_ONE` for whatever has changed inside."""
+    """The paths of `diff` as a person knows them, in a few names, a directory with `/` at its end: one that
+    came or went as a whole stands for all below it, and one of `AS_ONE` for whatever has changed inside."""
     found: dict[str, None] = {}
     whole: set[str] = set()
     for change in diff(before, after):
@@ -83,7 +83,7 @@ def changed_paths(before: Tree, after: Tree) -> tuple[str, ...]:
         if was is None or now is None or was.kind != now.kind:
             whole.add(path)
         found[f"{path or '.'}/" if change.is_directory else path] = None
-    return tuple(found)
+    return tuple(map(shown_path, found))
 
 
 def _outermost(path: str) -> str:

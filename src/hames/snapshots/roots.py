@@ -1,6 +1,5 @@
 """Directories beside the workspace that a tree holds too: each in its root, under a name made of its path."""
 
-import os
 from collections.abc import Iterable
 
 import msgspec
@@ -94,8 +93,8 @@ def shown_path(path: str) -> str:
     """A path of a tree as a person knows it: relative to the workspace, or absolute."""
     if not is_further(path):
         return path
-    name, _, inside = path.partition("/")
-    return os.path.join(path_of(name), inside) if inside else path_of(name)
+    name, slash, inside = path.partition("/")
+    return f"{path_of(name)}{slash}{inside}"
 
 
 def shown_gaps(gaps: Iterable[NotCovered]) -> tuple[NotCovered, ...]:

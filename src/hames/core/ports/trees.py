@@ -31,9 +31,10 @@ class Trees(Protocol):
         ...
 
     async def changed(self, before: BlobId, after: BlobId) -> Sequence[str]:
-        """The paths in which two trees differ, relative to the workspace, a directory with `/` at its end;
-        bytes that are no UTF-8 are surrogates. What is below a directory that came or went as a whole is not
-        listed. `after` may be what the last look has found, before it is committed. Raises `StoreError`."""
+        """The paths in which two trees differ, relative to the workspace or, beside it, absolute; a directory
+        with `/` at its end; bytes that are no UTF-8 are surrogates. What is below a directory that came or
+        went as a whole is not listed. `after` may be what the last look has found, before it is committed.
+        Raises `StoreError`."""
         ...
 
 
