@@ -1,17 +1,17 @@
 """Going back with what the user made in between: trees of plain values, and real ones."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hames.snapshots.compare import diff
 from hames.snapshots.entries import DIRECTORY, FILE, Draft, Entry, NotCovered, Stat, Tree, ancestors, split
 from hames.snapshots.manifest import load, whole
-from hames.snapshots.overlay import Gap, Replayed, replay
+from hames.snapshots.overlay import Gap, Replayed, changed, replay
 from tests.snapshots.desk import Desk, differing, picture
 from tests.snapshots.test_any_tree import ACTS, STARTS, Act, a_desk
 
@@ -132,6 +132,15 @@ def test_a_mode_of_the_root_is_the_users_too() -> None:
     assert (done.tree.top, done.tree.unsure) == (top, {"a"})
 
 
+def test_paths_are_set_to_what_they_are_given_as() -> None:
+    start = _tree({"a": "1", "b": "1", "d": "/", "d/x": "1"})
+    other = _tree({"a": "2", "e": "/", "e/y": "1"})
+    paths = {"a": other.get("a"), "d/x": None, "d": None, "e": other.get("e"), "e/y": other.get("e/y")}
+    done = changed(start, paths)
+    assert _world(done.tree) == {"a": "2", "b": "1", "e": "/", "e/y": "1"}
+    assert done.payload
+
+
 NAMES = ("a", "b", "a/x", "a/y", "a/x/1", "b/x")
 VALUES = st.sampled_from(("1", "2", "3", "/", ""))
 CHANGES = st.lists(st.tuples(st.sampled_from(NAMES), VALUES), max_size=4)
@@ -152,7 +161,14 @@ def _changed(world: World, changes: Sequence[tuple[str, str]]) -> World:
     return after
 
 
+def _last_change(worlds: Sequence[World], users: Iterable[int], path: str) -> int:
+    """When the user last changed a path."""
+    at = (number for number in users if worlds[number].get(path) != worlds[number - 1].get(path))
+    return max(at, default=0)
+
+
 @settings(max_examples=400, deadline=None)
+@example([("a/x", "1")], [(True, [("a/x/1", "1")]), (False, [("a", "1")]), (True, [("a/x", "1")])], "")
 @given(CHANGES, st.lists(st.tuples(st.booleans(), CHANGES), max_size=6), st.sampled_from(("", *NAMES)))
 def test_it_is_the_start_plus_what_the_user_did(
     begin: list[tuple[str, str]], rounds: list[tuple[bool, list[tuple[str, str]]]], forced: str
@@ -177,7 +193,10 @@ def test_it_is_the_start_plus_what_the_user_did(
             needed = found.get(path) == "/" and any(each.startswith(f"{path}/") for each in found)
             hidden = any(found.get(above, "/") != "/" for above in ancestors(path) if above)
             assert needed or hidden, path
-            assert needed or {*ancestors(path)} & {*done.kept}, path
+            later = [
+                above for above in ancestors(path) if _last_change(worlds, users, above) > max(at, default=0)
+            ]
+            assert needed or later or {*ancestors(path)} & {*done.kept}, path
     for path in done.kept:
         assert found.get(path) != start.get(path)
         assert len(users) < len(rounds) or force

@@ -1,7 +1,7 @@
 """Puts files back: the three trees that it takes are durable before the first byte changes."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 import msgspec
@@ -24,10 +24,11 @@ from hames.session.history import Course
 from hames.session.keeping import Keeping
 from hames.snapshots.compare import ChangeKind, diff
 from hames.snapshots.contents import Contents
+from hames.snapshots.entries import Entry as PathEntry
 from hames.snapshots.entries import Tree
-from hames.snapshots.overlay import Gap, replay
-from hames.snapshots.plan import Conflict, plan
-from hames.snapshots.restore import Failure, restore
+from hames.snapshots.overlay import Gap, changed, replay
+from hames.snapshots.plan import Conflict, Plan, plan
+from hames.snapshots.restore import Failure, Restored, restore
 from hames.snapshots.roots import known_roots, roots_in, shown_path, tree_path
 
 NAMED_PATHS = 20
@@ -141,20 +142,39 @@ async def put_back(keeper: Keeping, root: str, event: RestoreStarted, trees: Tre
     """Do what is on the log as `event`, also for a second time. Raises `StoreError`: then it is to be done
     again."""
 
-    def work(contents: Contents) -> tuple[list[Conflict], tuple[Failure, ...]]:
+    def work(contents: Contents) -> tuple[Plan, Restored]:
         made = plan(trees.now, trees.was, trees.to, event.force)
-        done = restore(root, made, contents, sync=True)
-        return [*made.conflicts, *done.conflicts], done.failures
+        return made, restore(root, made, contents, sync=True)
 
     try:
-        conflicts, failures = await keeper.work(work)
+        made, restored = await keeper.work(work)
     except OSError as error:
         raise StoreError(f"the files of {root} cannot be put back: {error.strerror}") from error
     look = await keeper.look()
     after = trees.to if look.tree is None else await keeper.load(look.tree)
-    changed: list[tuple[str, ChangeKind]] = [(each.path, each.kind) for each in diff(trees.now, after)]
-    done = PutBack(tuple(changed), tuple({each.path: each for each in conflicts}.values()), failures)
-    return Ended(done, (*look.events, *_ends(event, after, done)), look.blobs)
+    differ: list[tuple[str, ChangeKind]] = [(each.path, each.kind) for each in diff(trees.now, after)]
+    conflicts = {each.path: each for each in (*made.conflicts, *restored.conflicts)}
+    done = PutBack(tuple(differ), tuple(conflicts.values()), restored.failures)
+    others = _others(trees, after, made, {failure.path for failure in restored.failures})
+    if not others:
+        return Ended(done, (*look.events, *_ends(event, after, done)), look.blobs)
+    # First what was left by us, then what somebody else has made of it meanwhile: that is not ours.
+    ours = await keeper.work(lambda _: changed(after, others))
+    end, *view = _ends(event, ours.tree, done)
+    return Ended(done, (end, *look.events, *view), (*look.blobs, ours.payload))
+
+
+def _others(trees: Trees, after: Tree, made: Plan, failed: Set[str]) -> dict[str, PathEntry | None]:
+    """The paths that are neither as they were nor as they were to be: somebody has changed them meanwhile.
+    Each as we left it."""
+    touched = made.paths
+    ours: dict[str, PathEntry | None] = {}
+    for path, now, found in diff(trees.now, after):
+        to = trees.to.get(path)
+        is_as_planned = found is None if to is None else to.is_like(found)
+        if not is_as_planned and path not in failed:
+            ours[path] = to if path in touched else now
+    return ours
 
 
 async def put_back_again(

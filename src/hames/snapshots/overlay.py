@@ -93,6 +93,13 @@ def _with(start: Tree, bases: Mapping[str, Tree]) -> Draft:
     )
 
 
+def changed(start: Tree, paths: Mapping[str, Entry | None]) -> Replayed:
+    """`start` (which must be on the log) with these paths as they are given; None: removed."""
+    overlay = _Overlay(start, frozenset())
+    overlay.put(paths)
+    return overlay.made(start)
+
+
 class _Laid(NamedTuple):
     """What the user last made of a path, in which gap, and all that there was then."""
 
@@ -123,6 +130,9 @@ class _Overlay:
             if not gaps.hold(change.path):
                 self._lay(change, gap.after)
         self._unsure.update(gap.after.unsure)
+
+    def put(self, paths: Mapping[str, Entry | None]) -> None:
+        self._laid.update({path: _Laid(entry, 1, None) for path, entry in paths.items()})
 
     def made(self, stored: Tree) -> Replayed:
         """The tree; `stored` is the one to build its manifest on."""
