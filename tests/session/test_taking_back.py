@@ -1,5 +1,5 @@
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -425,6 +425,73 @@ async def test_a_restore_that_was_cut_short_is_made_good_by_whoever_comes_next(
     assert len(heard(resumed.view)) == (1 if wanted.context else 3)
     await redo(ground.host, session.id, ALL)
     assert ground.files() == {**AFTER, "mine": "644 too"}
+
+
+async def cut(ground: Ground, dying: type[Keeper], going_back: Awaitable[TookBack]) -> None:
+    """Have a process killed while it puts files back."""
+    ground.kind = dying
+    with pytest.raises(Killed):
+        await going_back
+    ground.kind = Calm
+
+
+@pytest.mark.parametrize("dying", [DyingBefore, DyingAfter])
+async def test_what_was_cut_short_and_is_asked_for_again_is_done_once(
+    ground: Ground, dying: type[Keeper]
+) -> None:
+    session = await two_turns(ground)
+    change(ground.root, "write a mine")
+    await cut(ground, dying, undo(ground.host, session.id, ALL))
+    took = await undo(ground.host, session.id, ALL)
+    assert ground.files() == {**BEFORE, "a": "644 mine"}
+    assert (took.what, took.said) == ("undo", ("second",))
+    assert paths(took) == {"c": "removed", "d": "added", "d/b": "added"}
+    assert [(kept.path, kept.why) for kept in took.kept] == [("a", "changed")]
+    assert "+mine" in took.kept[0].diff
+    await cut(ground, dying, redo(ground.host, session.id, ALL))
+    assert (await redo(ground.host, session.id, ALL)).said == ()
+    assert ground.files() == {**AFTER, "a": "644 mine"}
+    start = seq_of(await ground.events(session.id), TurnStarted) - 2
+    await cut(ground, dying, rewind(ground.host, session.id, start, FILES))
+    took = await rewind(ground.host, session.id, start, FILES)
+    assert (took.through, took.said) == (start, ())
+    assert ground.files() == {"a": "644 mine"}
+    assert len(heard((await ground.host.resume(session.id)).view)) == 3
+
+
+@pytest.mark.parametrize("dying", [DyingBefore, DyingAfter])
+async def test_what_the_user_does_before_a_restore_is_made_good_is_the_users(
+    ground: Ground, dying: type[Keeper]
+) -> None:
+    session = await two_turns(ground)
+    await cut(ground, dying, undo(ground.host, session.id, ALL))
+    change(ground.root, "write a mine")
+    change(ground.root, "write new/mine too")
+    mine = {"a": "644 mine", "new/": "", "new/mine": "644 too"}
+    before = {**BEFORE, **mine}
+    await undo(ground.host, session.id, ALL)
+    assert ground.files() == before
+    await undo(ground.host, session.id, ALL)
+    assert ground.files() == mine
+    await redo(ground.host, session.id, ALL)
+    assert ground.files() == before
+    await redo(ground.host, session.id, ALL)
+    assert ground.files() == {**AFTER, **mine}
+
+
+async def test_something_else_is_done_beside_what_was_cut_short(ground: Ground) -> None:
+    session = await two_turns(ground)
+    start = seq_of(await ground.events(session.id), TurnStarted) - 2
+    await cut(ground, DyingBefore, undo(ground.host, session.id, ALL))
+    await redo(ground.host, session.id, ALL)
+    assert ground.files() == AFTER
+    await cut(ground, DyingBefore, rewind(ground.host, session.id, start, ALL))
+    later = seq_of(await ground.events(session.id), TurnStarted, 1)
+    await rewind(ground.host, session.id, later, ALL)
+    assert ground.files() == BEFORE
+    await cut(ground, DyingBefore, rewind(ground.host, session.id, start, FILES))
+    assert (await undo(ground.host, session.id, CONTEXT)).said == ("second",)
+    assert ground.files() == {}
 
 
 async def test_every_cut_of_an_undo_comes_to_the_whole_of_it(ground: Ground) -> None:

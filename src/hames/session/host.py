@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import anyio
 import msgspec
@@ -10,7 +11,7 @@ from hames.context.assemble import Assembler
 from hames.context.prompt import SYSTEM
 from hames.context.view import LastRequest, View, fold
 from hames.core.errors import DamagedLog, SessionMissing
-from hames.core.events import Entry, Repaired, SessionOpened, SettingsPinned, UserSpoke
+from hames.core.events import Entry, Repaired, RestoreStarted, SessionOpened, SettingsPinned, UserSpoke
 from hames.core.ids import SessionId, blob_id, session_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
@@ -72,7 +73,7 @@ class HostParts(msgspec.Struct, frozen=True):
 
 class Held(msgspec.Struct, frozen=True):
     """A session that is ours for a while, and in which no turn runs: what is on its log, and what works with
-    it. `root` is its workspace."""
+    it. `root` is its workspace, `made_good` a restore that somebody had begun and that was finished first."""
 
     session: SessionId
     entries: Sequence[Entry]
@@ -80,6 +81,15 @@ class Held(msgspec.Struct, frozen=True):
     kit: Kit
     keeper: Keeping
     root: str
+    made_good: RestoreStarted | None = None
+
+
+class Entered(NamedTuple):
+    """A session that was claimed, what is on its log, and the restore that was made good."""
+
+    claim: Claim
+    entries: Sequence[Entry]
+    made_good: RestoreStarted | None
 
 
 class Branch(msgspec.Struct, frozen=True):
@@ -122,7 +132,7 @@ class Host:
         """
         parts = self._parts
         claim = await parts.store.claim(session, take_over=take_over)
-        claim, entries = await self._enter(claim)
+        claim, entries, _ = await self._enter(claim)
         view = fold(entries)
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         assembler = Assembler(parts.answerer.wire)
@@ -141,8 +151,8 @@ class Host:
                 resumed.inbox.put(words)
         return resumed
 
-    async def _enter(self, claim: Claim) -> tuple[Claim, Sequence[Entry]]:
-        """What is on the log, when whoever left in the midst of a restore has been helped to its end."""
+    async def _enter(self, claim: Claim) -> Entered:
+        """Come to what is on the log. A restore that somebody had left in its midst is finished first."""
         parts = self._parts
         await parts.runtime.enter(claim)
         entries = await parts.store.read(claim.session)
@@ -150,7 +160,7 @@ class Host:
             raise SessionMissing(f"there is no session {claim.session}")
         restore = cut_short(entries)
         if restore is None:
-            return claim, entries
+            return Entered(claim, entries, None)
         view = fold(entries)
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         keeper = parts.trees(view)
@@ -165,7 +175,7 @@ class Host:
             await uninterrupted(work)
         finally:
             keeper.close()
-        return log.claim, await parts.store.read(claim.session)
+        return Entered(log.claim, await parts.store.read(claim.session), restore)
 
     @asynccontextmanager
     async def hold(self, session: SessionId) -> AsyncGenerator[Held]:
@@ -173,13 +183,13 @@ class Host:
         parts = self._parts
         own = await parts.store.claim(session)
         try:
-            claim, entries = await self._enter(own)
+            claim, entries, made_good = await self._enter(own)
             view = fold(entries)
             log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
             keeper = parts.trees(view)
             kit = self._kit(session, log, view, keeper, Assembler(parts.answerer.wire), SessionInbox())
             try:
-                yield Held(session, entries, log, kit, keeper, self._root(view))
+                yield Held(session, entries, log, kit, keeper, self._root(view), made_good)
             finally:
                 keeper.close()
         finally:

@@ -5,8 +5,18 @@ from collections.abc import Sequence
 import msgspec
 
 from hames.core.errors import UsageError
-from hames.core.events import AnyEvent, Entry, JobStarted, RestoreStarted, Rewound, TakenBack, TurnEnded
+from hames.core.events import (
+    AnyEvent,
+    Entry,
+    FilesRestored,
+    JobStarted,
+    RestoreStarted,
+    Rewound,
+    TakenBack,
+    TurnEnded,
+)
 from hames.core.ids import JobId, SessionId
+from hames.core.text import presentable
 from hames.loop.look import with_tree
 from hames.session.history import Course, course_since, course_without, is_unseen
 from hames.session.host import Held, Host
@@ -15,9 +25,9 @@ from hames.session.log import SessionLog
 from hames.session.points import Point, boundary, first_point, redo_point, undo_point, words_after
 from hames.session.restoring import Aim, Asked, put_back, take_aim
 from hames.session.resume import give_up
-from hames.snapshots.compare import ChangeKind
+from hames.snapshots.compare import ChangeKind, diff
 from hames.snapshots.entries import NotCovered
-from hames.snapshots.plan import Conflict, Obstacle
+from hames.snapshots.plan import Conflict, Obstacle, plan
 from hames.snapshots.restore import Failure
 from hames.snapshots.roots import shown_gaps, shown_path
 from hames.snapshots.shown import shown
@@ -71,8 +81,14 @@ class TookBack(msgspec.Struct, frozen=True):
 
 async def undo(host: Host, session: SessionId, wanted: Wanted) -> TookBack:
     """Back to before the words of the last turn. Raises `UsageError` where that cannot be, `SessionMissing`
-    and `SessionBusy`."""
+    and `SessionBusy`.
+
+    Asked for again, after an undo that was cut short, it is that one: no turn more is taken back. The same is
+    so for `redo` and `rewind`.
+    """
     async with host.hold(session) as held:
+        if done := begun_before(held, "undo", wanted):
+            return await told_again(held, done)
         point = undo_point(held.entries, Rewound if wanted.context else RestoreStarted)
         if point is None:
             raise UsageError(f"there is nothing to undo in session {session}")
@@ -83,6 +99,8 @@ async def redo(host: Host, session: SessionId, wanted: Wanted) -> TookBack:
     """Back to what was before the last undo, rewind or fork, unless a turn was started since. Raises as
     `undo`."""
     async with host.hold(session) as held:
+        if done := begun_before(held, "redo", wanted):
+            return await told_again(held, done)
         point = redo_point(held.entries)
         if point is None:
             words = "nothing was taken back since its last turn began"
@@ -93,7 +111,10 @@ async def redo(host: Host, session: SessionId, wanted: Wanted) -> TookBack:
 async def rewind(host: Host, session: SessionId, through: int, wanted: Wanted) -> TookBack:
     """Back to what was after the entry `through`. Raises as `undo`."""
     async with host.hold(session) as held:
-        return await go_back(held, "rewind", point_at(held, through), wanted)
+        point, done = point_at(held, through), begun_before(held, "rewind", wanted)
+        if done and done.through == point.through:
+            return await told_again(held, done)
+        return await go_back(held, "rewind", point, wanted)
 
 
 def point_at(held: Held, through: int) -> Point:
@@ -196,6 +217,36 @@ async def restore(
         kept=await _kept(held, (*ended.done.conflicts, *aim.stays)),
         failed=tuple(Failure(shown_path(each.path), each.words) for each in ended.done.failures),
         not_covered=shown_gaps(held.keeper.not_covered),
+    )
+
+
+def begun_before(held: Held, what: TakenBack, wanted: Wanted) -> RestoreStarted | None:
+    """What somebody had begun and was cut short in, if that is what is wanted: it is done by now."""
+    done = held.made_good
+    if done is None or not wanted.files:
+        return None
+    begun = (done.what, done.context, done.force)
+    return done if begun == (what, wanted.context, wanted.force) else None
+
+
+async def told_again(held: Held, done: RestoreStarted) -> TookBack:
+    """What came of a restore that was made good, as the log has it. Raises `DamagedLog`."""
+    keeper, entries = held.keeper, held.entries
+    ends = [entry.event for entry in entries if isinstance(entry.event, FilesRestored)]
+    start = max(entry.seq for entry in entries if isinstance(entry.event, RestoreStarted))
+    now, was, to, after = [await keeper.load(tree) for tree in (done.now, done.was, done.to, ends[-1].tree)]
+    found = {presentable(each.path): each for each in plan(now, was, to, done.force).conflicts}
+    kept = [found.get(path) or Conflict(path, None, None, to.get(path), "changed") for path in ends[-1].kept]
+    before = [entry for entry in entries if entry.seq < start]
+    return TookBack(
+        held.session,
+        done.what,
+        done.through,
+        said=words_after(before, done.through) if done.context else (),
+        changed=tuple((each.path, each.kind) for each in diff(now, after)),
+        kept=await _kept(held, kept),
+        failed=tuple(Failure(path, "it could not be changed") for path in ends[-1].failed),
+        not_covered=after.not_covered,
     )
 
 
