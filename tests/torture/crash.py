@@ -27,7 +27,7 @@ from tests.torture.recorder import Recorder
 from tests.torture.target import read_events
 
 LEAVING_S = 10.0
-EARLIER_POINTS = 2
+EARLIER_POINTS = 1
 
 _FRAME_HEAD = struct.Struct(">II8s8s")
 _WAL_HEAD_SIZE = 32
@@ -186,7 +186,11 @@ class PowerLoss:
         lines = lines_of(b"".join(printed))
         came = [request for request in run.model.requests[requests:] if request.at <= end]
         ran = await run.command(run.target.export(), state=target)
+        checked = await run.command(run.target.check(), state=target)
         shutil.rmtree(target)
+        if ran.returncode == 0 and checked.returncode:
+            said = checked.stdout.decode(errors="replace").strip()[-300:]
+            run.faults.append(f"if the power had been lost at {end}, it would be damaged: {said}")
         if ran.returncode == 0:
             exports = [*run.exports, read_events(ran.stdout)]
             evidence = run.evidence(exports, lines=lines, requests=came)

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from random import Random
 from subprocess import PIPE
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import uuid4
 
 import anyio
@@ -16,9 +16,11 @@ from anyio.abc import ByteReceiveStream, Process
 from hames.core.ids import session_id
 from tests.torture.laws import Evidence
 from tests.torture.model import Model, Request
-from tests.torture.plan import Kind, Plan
+from tests.torture.plan import STEPS, Kind, Plan
 from tests.torture.processes import belonging, kill
+from tests.torture.project import template
 from tests.torture.pulse import Pulse
+from tests.torture.striker import Strike, Striker
 from tests.torture.target import Event, Target, is_supervisor, read_events
 from tests.torture.world import Post, World
 
@@ -60,18 +62,25 @@ class Crash(Protocol):
         ...
 
 
+class Cast(NamedTuple):
+    """What a run is made of: the kind of command that each step has, the steps of a turn, and whether there
+    is a project in the workspace."""
+
+    command: Kind = "append"
+    steps: int = STEPS
+    project: bool = False
+
+
 class Run:
     """One seed of one mode: model, world, harness, and a record of what was done to them."""
 
-    def __init__(
-        self, root: Path, random: Random, command: Kind = "append", source: Path | None = None
-    ) -> None:
+    def __init__(self, shared: Path, random: Random, cast: Cast, source: Path | None = None) -> None:
         self.token = f"tort{uuid4().hex[:12]}"
-        self.root = root / self.token
+        self.root = shared / self.token
         self.random = random
         self.pulse = Pulse()
-        self.world = World(self.root / "workspace")
-        self.plan = Plan(random, self.token, self.world, command)
+        self.world = World(self.root / "workspace", template(shared) if cast.project else None)
+        self.plan = Plan(random, self.token, self.world, cast.command, cast.steps)
         self.model = Model(self.plan, self.pulse)
         self.target = Target(self.root, session_id(1, random.getrandbits(80)), source)
         self.lives: list[Life] = []
@@ -83,6 +92,8 @@ class Run:
         self.replaced = False
         self.known_ends: set[str] = set()
         self.crash: Crash | None = None
+        self.older: set[str] = set()
+        self._striker = Striker(shared)
         self._opened: set[str] = set()
 
     @property
@@ -101,11 +112,14 @@ class Run:
         self.story.append(words)
 
     @asynccontextmanager
-    async def life(self, *, take_over: bool = False) -> AsyncGenerator[Life]:
-        """The harness, started or gone on with. Left when it has ended; then its log is exported."""
+    async def life(
+        self, *, take_over: bool = False, says: bool = False, strike: Strike | None = None
+    ) -> AsyncGenerator[Life]:
+        """The harness, started or gone on with, perhaps with further words. Left when it has ended; then its
+        log is exported."""
         words = self.target.resume if self.events else self.target.start
-        if take_over:
-            words = self.target.take_over
+        if take_over or says:
+            words = self.target.take_over if take_over else self.target.say
         if self.crash is not None:
             self.crash.begin()
         process = await anyio.open_process(
@@ -113,7 +127,7 @@ class Run:
             stdin=None,
             stdout=PIPE,
             stderr=PIPE,
-            env=self.target.env,
+            env=self._env(strike),
             cwd=self.target.workspace,
         )
         life = Life(process, len(self.model.requests))
@@ -131,10 +145,11 @@ class Run:
             raise
         finally:
             life.signal(signal.SIGKILL)
+        self._note_strike(strike, process.returncode)
         self.tell(f"  it ended with {process.returncode} after {len(life.lines)} lines")
         if life.crashed and self.crash is not None:
             await self.crash.strike(life)
-        await self._export()
+        await self.export()
 
     async def until(self, life: Life, is_so: Callable[[], bool]) -> None:
         """Return when it is so, or the harness has ended."""
@@ -155,7 +170,7 @@ class Run:
     async def posted(self, life: Life) -> Post | None:
         """The post of a command that is asked for from now on; None when the harness ends before."""
         before = set(self.world.posts)
-        self.plan.post_at = self.random.randrange(3)
+        self.plan.post_at = self.random.randrange(min(3, self.plan.steps))
         await self.until(life, lambda: len(self.world.posts) > len(before))
         self.plan.post_at = None
         new = [post for nonce, post in self.world.posts.items() if nonce not in before]
@@ -182,7 +197,15 @@ class Run:
             self.known_ends |= self.target.known_ends()
             self.tell(f"killed {sent} supervisor {where}")
 
-    async def _export(self) -> None:
+    def next_session(self) -> None:
+        """Go on with a session of its own in the same workspace. Nobody asks for the one before any more."""
+        self.older |= self.plan.asked.keys()
+        self.exports, self.lives = [], []
+        self.model.requests.clear()
+        self.model.last = b""
+        self.target.session = session_id(1, self.random.getrandbits(80))
+
+    async def export(self) -> None:
         """Read the log, as the harness exports it."""
         is_there = bool(self.lives[-1].lines or self.events or self.model.requests)
         ran = await self.command(self.target.export())
@@ -192,11 +215,22 @@ class Run:
             self.exports.append([])
             self.faults.append(f"the export failed: {ran.stderr.decode(errors='replace').strip()[-500:]}")
 
-    async def command(self, words: list[str], state: Path | None = None) -> "Ran":
+    async def command(
+        self, words: list[str], state: Path | None = None, strike: Strike | None = None
+    ) -> "Ran":
         """A command of the harness that ends by itself, perhaps on another state directory."""
-        env = self.target.env if state is None else {**self.target.env, "XDG_STATE_HOME": str(state)}
+        env = self._env(strike) if state is None else {**self.target.env, "XDG_STATE_HOME": str(state)}
         ran = await anyio.run_process(words, check=False, env=env, cwd=self.target.workspace)
+        self._note_strike(strike, ran.returncode)
         return Ran(ran.returncode, ran.stdout, ran.stderr)
+
+    def _env(self, strike: Strike | None) -> dict[str, str]:
+        return self.target.env if strike is None else {**self.target.env, **self._striker.armed(strike)}
+
+    def _note_strike(self, strike: Strike | None, code: int | None) -> None:
+        if strike is not None and code == -signal.SIGKILL:
+            self.kills += 1
+            self.tell(f"struck {strike}")
 
     def evidence(
         self,
@@ -205,13 +239,13 @@ class Run:
         requests: list[Request] | None = None,
     ) -> Evidence:
         """What is known outside, by now, for the laws to judge these exports by."""
-        asked, world = self.plan.asked, self.world
-        written = {nonce: text for nonce in asked if (text := world.written(nonce)) is not None}
+        world = self.world
+        asked = {nonce: asked for nonce, asked in self.plan.asked.items() if nonce not in self.older}
         return Evidence(
             asked=asked,
-            ledger=world.ledger(),
-            notes=world.notes(),
-            written=written,
+            ledger=[line for line in world.ledger() if line.split()[0] not in self.older],
+            notes=[nonce for nonce in world.notes() if nonce not in self.older],
+            written={nonce: text for nonce, text in world.written().items() if nonce not in self.older},
             requests=self.model.requests if requests is None else requests,
             lines=[line for life in self.lives for line in life.lines] if lines is None else lines,
             exports=exports,

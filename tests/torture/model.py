@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import NamedTuple
 
 import anyio
+import anyio.to_thread
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
 from hames.testing.request_rules import broken_rule, messages_end
 from hames.testing.script import Served, ServedUsage, stream
-from tests.torture.plan import FINAL, STEPS, Plan
+from tests.torture.plan import FINAL, Plan
 from tests.torture.pulse import Pulse
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -35,7 +37,7 @@ class Request(NamedTuple):
     """A request as it came. `extends`: it repeats the one before it up to the end of its last message.
     `late`: it does not, but is an earlier one again, byte for byte.
 
-    `at` is what the run's `mark` was by then.
+    `at` is what the run's `mark` was by then, `before` the request that it should extend.
     """
 
     body: bytes
@@ -43,6 +45,12 @@ class Request(NamedTuple):
     extends: bool
     at: int = 0
     late: bool = False
+    before: bytes = b""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the body."""
+        return sha256(self.body).hexdigest()
 
     @property
     def results(self) -> dict[str, list[str]]:
@@ -70,7 +78,11 @@ class Stall:
 
 
 class Model:
-    """Answers requests. `beat` tells of each one that came whole, and of a stall that was reached."""
+    """Answers requests. The pulse tells of each one that came whole, and of a stall that was reached.
+
+    `last` is what the next request is to extend: the one before, unless somebody went back. `look` is called
+    with each request, in a thread, before it is answered: nothing is at work then.
+    """
 
     def __init__(self, plan: Plan, pulse: Pulse) -> None:
         self._plan = plan
@@ -79,6 +91,8 @@ class Model:
         self.stall: Stall | None = None
         self.base_url = ""
         self.mark: Callable[[], int] = lambda: 0
+        self.look: Callable[[bytes], None] | None = None
+        self.last = b""
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
@@ -108,19 +122,24 @@ class Model:
     async def _answer(self, client: SocketStream, body: bytes) -> None:
         problem = broken_rule(body, "chat")
         earlier = [request.body for request in self.requests if not request.late]
-        last = earlier[-1] if earlier else b""
+        last = self.last
         extends = body.startswith(last[: messages_end(last)])
         late = not extends and body in earlier
-        self.requests.append(Request(body, problem, extends, self.mark(), late))
+        self.requests.append(Request(body, problem, extends, self.mark(), late, last))
+        self.last = last if late else body
+        if self.look is not None:
+            await anyio.to_thread.run_sync(self.look, body)
         self._pulse.beat()
         if problem:
             complaint = msgspec.json.encode({"error": {"message": problem}})
             await client.send(_REFUSED % (len(complaint), complaint))
             return
         step = sum(message.role == "assistant" for message in _messages(body))
+        turn, in_turn = divmod(step, self._plan.steps + 1)  # The last reply of a turn has no calls.
         reply = Served(text=FINAL)
-        if step < STEPS:
-            reply = Served(text=f"Step {step}.", calls=tuple(asked.call for asked in self._plan.reply(step)))
+        if in_turn < self._plan.steps:
+            asked = self._plan.reply(turn * self._plan.steps + in_turn)
+            reply = Served(text=f"Step {step}.", calls=tuple(each.call for each in asked))
         events = stream(
             msgspec.structs.replace(reply, chunk=24), step + 1, ServedUsage(len(body) // 4, 10)
         ).events

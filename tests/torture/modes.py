@@ -12,9 +12,10 @@ from typing import NamedTuple
 import anyio
 
 from tests.torture.crash import PowerLoss, Tear, stop_machine
-from tests.torture.life import Crash, Life, Run
+from tests.torture.life import Cast, Crash, Life, Run
 from tests.torture.model import Stall
-from tests.torture.plan import STEPS, Kind
+from tests.torture.plan import STEPS
+from tests.torture.plays import Staged, gc, restore, snapshot
 from tests.torture.processes import belonging, gone
 
 Instant = Callable[[Run, Life], Awaitable[str]]
@@ -33,15 +34,16 @@ ENDING_S = 10.0
 
 class Mode(NamedTuple):
     """One to `most` blows, each at one of the instants and in a life of its own, then up to `early` more
-    soon after the start. At last the harness is let go on to its end."""
+    soon after the start. At last the harness is let go on to its end. `goes_back`: and then all is undone."""
 
     name: str
     blow: Blow
     instants: tuple[Instant, ...]
     most: int = 2
     early: int = 0
-    command: Kind = "append"
+    cast: Cast = Cast()
     crash: Callable[[Run, Path], Crash] | None = None
+    goes_back: bool = False
 
     def strikes(self, run: Run) -> list[Instant]:
         """The instants of a run, one for each life."""
@@ -166,7 +168,9 @@ async def _taken(run: Run, life: Life, where: str) -> None:
 
 _ANY: tuple[Instant, ...] = (_at_random, _at_line, _at_request, _in_stream, _at_start, _at_end)
 
-MODES = {
+_PROJECT = Cast("harm", steps=2, project=True)
+
+MODES: dict[str, Mode | Staged] = {
     mode.name: mode
     for mode in (
         Mode("random", _harness, (_at_random,), most=3),
@@ -176,12 +180,15 @@ MODES = {
         Mode("effect_end", _harness, (_at_end,)),
         Mode("resume", _harness, (_at_line, _at_start, _at_end, _in_stream), most=1, early=3),
         Mode("supervisor", _supervisor, (_at_start, _at_end, _at_line), most=1),
-        Mode("both", _both, (_at_start, _at_end, _at_random)),
-        Mode("orphans", _harness, (_at_start, _at_end, _at_random), command="orphan"),
-        Mode("jobs", _harness, (_at_start, _at_end, _at_random), command="job"),
+        Mode("both", _both, (_at_start, _at_end, _at_random), goes_back=True),
+        Mode("orphans", _harness, (_at_start, _at_end, _at_random), cast=Cast("orphan")),
+        Mode("jobs", _harness, (_at_start, _at_end, _at_random), cast=Cast("job"), goes_back=True),
         Mode("in_flight", _alone, (_at_start,), most=1),
         Mode("take_over", _taken, (_at_start, _at_line, _at_random), most=1),
-        Mode("torn_tail", stop_machine, _ANY, crash=Tear),
-        Mode("power_loss", stop_machine, _ANY, crash=PowerLoss),
+        Mode("torn_tail", stop_machine, _ANY, cast=_PROJECT, crash=Tear, goes_back=True),
+        Mode("power_loss", stop_machine, _ANY, cast=_PROJECT, crash=PowerLoss, goes_back=True),
+        Staged("snapshot", snapshot, _PROJECT),
+        Staged("gc", gc, _PROJECT._replace(steps=1)),
+        Staged("restore", restore, _PROJECT._replace(steps=1)),
     )
 }

@@ -10,12 +10,14 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from hames.testing.script import ServedCall
+from tests.torture.project import harm
 from tests.torture.world import FACT, NOTES_END, World
 
-Kind = Literal["append", "fail", "orphan", "job", "write", "edit", "read", "grep"]
+Kind = Literal["append", "fail", "orphan", "harm", "job", "write", "edit", "read", "grep"]
 
-COMMANDS: tuple[Kind, ...] = ("append", "fail", "orphan")
-"""Commands that are waited for. A `job` is one that goes on in the background."""
+COMMANDS: tuple[Kind, ...] = ("append", "fail", "orphan", "harm")
+"""Commands that are waited for; `harm` changes many files of a project. A `job` is one that goes on in the
+background."""
 
 STEPS = 4
 FINAL = "All of it is done."
@@ -32,20 +34,25 @@ class Asked(NamedTuple):
 
 class Plan:
     """The replies of one run. `command` is the kind that every step has at least one of: the one that waits
-    for the judge when a post is wanted."""
+    for the judge when a post is wanted. A turn has `steps` steps."""
 
-    def __init__(self, random: Random, token: str, world: World, command: Kind = "append") -> None:
+    def __init__(
+        self, random: Random, token: str, world: World, command: Kind = "append", steps: int = STEPS
+    ) -> None:
         self._random = random
         self._token = token
         self._world = world
         self._command_kind: Kind = command
-        self._kinds = [self._draw() for _ in range(STEPS)]
+        self._kinds = [self._draw() for _ in range(steps)]
+        self.steps = steps
         self.asked: dict[str, Asked] = {}
         self.post_at: int | None = None
 
     def reply(self, step: int) -> list[Asked]:
         """The calls of a step, from 0. The first command from step `post_at` on gets a post, once."""
         made: list[Asked] = []
+        while len(self._kinds) <= step:
+            self._kinds.append(self._draw())
         for kind in self._kinds[step]:
             waits = kind in COMMANDS or kind == "job"
             posted = waits and self.post_at is not None and step >= self.post_at
@@ -81,6 +88,8 @@ class Plan:
         if kind == "orphan":
             # It leaves the session and keeps the output open; its arguments hold the nonce.
             parts.append(f"(setsid bash -c 'sleep 600; : {nonce}' &)")
+        if kind == "harm":
+            parts.append(harm(self._random, nonce))
         if posted:
             self._world.post(nonce)
             parts += [f"echo b > .posts/{nonce}.begun", f"read line < .posts/{nonce}.gate"]

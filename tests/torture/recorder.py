@@ -42,8 +42,8 @@ class Recorder:
         self.python = root / "bin" / "python"
         self.python.parent.mkdir(parents=True)
         library = root / "record.so"
-        shutil.copy(_compiled(_HERE / "record.c", shared / "record.so", "-shared", "-fPIC", "-ldl"), library)
-        shutil.copy(_compiled(_HERE / "python.c", shared / "python"), self.python)
+        shutil.copy(compiled(_HERE / "record.c", shared / "record.so", "-shared", "-fPIC", "-ldl"), library)
+        shutil.copy(compiled(_HERE / "python.c", shared / "python"), self.python)
         # By its real place: a link may be hidden in a sandbox.
         python = Path(sys.executable).resolve()
         (root / "where").write_text(f"{library}\n{self.record}\n{watched}\n{python}\n")
@@ -77,7 +77,8 @@ class Recorder:
             yield Operation(chr(kind), path, offset, more, at)
 
 
-def _compiled(source: Path, target: Path, *more: str) -> Path:
+def compiled(source: Path, target: Path, *more: str) -> Path:
+    """What the compiler makes of a source, made once."""
     if not target.exists():
         subprocess.run(["gcc", *_FLAGS, str(source), "-o", str(target), *more], check=True)
     return target

@@ -53,6 +53,10 @@ class Target:
         """Go on where it was."""
         return [*self._run(base_url), "--resume", self.session]
 
+    def say(self, base_url: str) -> list[str]:
+        """Go on with further words."""
+        return [*self.resume(base_url), "-p", PROMPT]
+
     def take_over(self, base_url: str) -> list[str]:
         """Go on with a session that another process has."""
         return [*self.resume(base_url), "--take-over"]
@@ -65,9 +69,41 @@ class Target:
         """Look for damage."""
         return self._hames("sessions", "check", self.session)
 
+    def check_all(self) -> list[str]:
+        """Look for damage in all sessions."""
+        return self._hames("sessions", "check")
+
     def show(self) -> list[str]:
         """Tell the session in lines."""
         return self._hames("sessions", "show", self.session)
+
+    def undo(self) -> list[str]:
+        """Take back what the last turn did."""
+        return self._hames("undo", self.session)
+
+    def redo(self) -> list[str]:
+        """Take that back."""
+        return self._hames("redo", self.session)
+
+    def rewind(self, seq: int) -> list[str]:
+        """Go back to what was after an entry."""
+        return self._hames("rewind", f"{self.session}@{seq}")
+
+    def fork(self, seq: int, directory: Path) -> list[str]:
+        """A session that goes on from an entry, in a copy of the workspace."""
+        return self._hames("fork", f"{self.session}@{seq}", "--worktree", str(directory))
+
+    def delete(self, session: str) -> list[str]:
+        """Delete a session."""
+        return self._hames("sessions", "delete", session)
+
+    def sweep(self) -> list[str]:
+        """Remove what nothing needs."""
+        return self._hames("gc")
+
+    def payloads(self) -> set[str]:
+        """What is kept beside the log's own file, by the names under which the log has it."""
+        return {path.name for path in (self.state / "blobs").glob("*/*")}
 
     def known_ends(self) -> set[str]:
         """The calls whose ends are written down, whoever has been killed since."""

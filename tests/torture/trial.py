@@ -7,17 +7,16 @@ from signal import SIGKILL
 import anyio
 import msgspec
 
+from tests.torture.going_back import Traveller
 from tests.torture.laws import broken
 from tests.torture.life import Life, Run
 from tests.torture.modes import MODES, WHOLE_S, Blow, Instant, Mode
+from tests.torture.plays import LAST_LIVES
 from tests.torture.processes import Found, belonging, kill, none_left
 from tests.torture.target import is_supervisor
 
 WITHIN_S = 60.0
 """A trial that takes longer is stuck."""
-
-LAST_LIVES = 4
-"""So often may the harness be started after the last strike, until it is done."""
 
 LEAVING_S = 5.0
 """So long may processes take to leave after the harness has ended."""
@@ -45,14 +44,14 @@ class Verdict(msgspec.Struct, frozen=True):
 async def trial(name: str, seed: int, root: Path, source: Path | None = None) -> Verdict:
     """Run a seed and judge it. Nothing of it is left running, whatever came of it."""
     mode = MODES[name]
-    run = Run(root, Random(f"{name} {seed}"), mode.command, source)
-    if mode.crash is not None:
+    run = Run(root, Random(f"{name} {seed}"), mode.cast, source)
+    if isinstance(mode, Mode) and mode.crash is not None:
         run.crash = mode.crash(run, root)
     problems = run.faults
     try:
         with anyio.move_on_after(WITHIN_S) as scope:
             async with run.model.serving():
-                await _struck(run, mode)
+                await (_struck(run, mode) if isinstance(mode, Mode) else mode.play(run))
                 await _check(run)
         if scope.cancelled_caught:
             problems.append(f"stuck: not done within {WITHIN_S:g} s")
@@ -69,6 +68,9 @@ async def trial(name: str, seed: int, root: Path, source: Path | None = None) ->
 
 
 async def _struck(run: Run, mode: Mode) -> None:
+    traveller = Traveller(run) if mode.goes_back else None
+    if traveller is not None:
+        traveller.begin_turn()
     for instant in mode.strikes(run):
         if run.done:
             break
@@ -77,6 +79,11 @@ async def _struck(run: Run, mode: Mode) -> None:
         if run.done:
             break
         await _live(run)
+    if traveller is not None and run.done:
+        traveller.end_turn()
+        if mode.cast.command != "job":  # While one works, nobody can say what the world is.
+            await traveller.go(traveller.rewind())
+        await traveller.go(traveller.undo())
 
 
 async def _check(run: Run) -> None:

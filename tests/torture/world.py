@@ -5,7 +5,10 @@ carry the nonce of their call, and each edit adds its nonce to `notes.txt`: doin
 """
 
 import os
+from collections import Counter
 from pathlib import Path
+
+from tests.torture.project import copy
 
 NOTES_END = "end of notes"
 FACT = "the fact is known"
@@ -37,18 +40,26 @@ def _pipe(path: Path) -> int:
 
 
 class World:
-    """A workspace, the effects in it, and the posts of its commands."""
+    """A workspace, the effects in it, and the posts of its commands. There may be a project in it, too.
 
-    def __init__(self, workspace: Path) -> None:
+    What goes back takes effects along: those that were there when somebody `remember`s count all the same.
+    """
+
+    def __init__(self, workspace: Path, project: Path | None = None) -> None:
         self.workspace = workspace
         self.posts: dict[str, Post] = {}
         self._posts = workspace / ".posts"
         self._made = workspace / "made"
+        self._lines: Counter[str] = Counter()
+        self._edits: Counter[str] = Counter()
+        self._written: dict[str, str] = {}
         self._posts.mkdir(parents=True)
         self._made.mkdir()
         (workspace / "ledger").touch()
         (workspace / "notes.txt").write_text(f"{NOTES_END}\n")
         (workspace / "facts.txt").write_text(f"{FACT}\n")
+        if project is not None:
+            copy(project, workspace / "project")
 
     def post(self, nonce: str) -> Post:
         """A new post for the command with this nonce."""
@@ -60,15 +71,24 @@ class World:
         for post in self.posts.values():
             post.close()
 
+    def remember(self) -> None:
+        """Keep in mind what has happened by now."""
+        self._lines |= Counter((self.workspace / "ledger").read_text().splitlines())
+        notes = (self.workspace / "notes.txt").read_text().splitlines()
+        self._edits |= Counter(line for line in notes if line != NOTES_END)
+        self._written |= {path.stem: path.read_text() for path in self._made.glob("*.txt")}
+
     def ledger(self) -> list[str]:
-        """Its lines."""
-        return (self.workspace / "ledger").read_text().splitlines()
+        """Its lines, by now and ever."""
+        self.remember()
+        return list(self._lines.elements())
 
     def notes(self) -> list[str]:
         """The nonces of the edits that were made."""
-        return [line for line in (self.workspace / "notes.txt").read_text().splitlines() if line != NOTES_END]
+        self.remember()
+        return list(self._edits.elements())
 
-    def written(self, nonce: str) -> str | None:
-        """What stands in the file that the call with this nonce writes; None: there is no file."""
-        path = self._made / f"{nonce}.txt"
-        return path.read_text() if path.exists() else None
+    def written(self) -> dict[str, str]:
+        """What stands in the files that calls have written, by the nonce of the call."""
+        self.remember()
+        return dict(self._written)
