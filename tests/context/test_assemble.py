@@ -1,3 +1,4 @@
+from collections.abc import Mapping
 from hashlib import sha256
 
 import msgspec
@@ -7,7 +8,16 @@ from hypothesis import strategies as st
 from hames.context.assemble import Assembled, Assembler, body_blobs, images_in, request_event
 from hames.core.events import RequestSent
 from hames.core.ids import BlobId, blob_id, call_id
-from hames.core.messages import AssistantMessage, Image, Message, Text, ToolMessage, UserMessage
+from hames.core.messages import (
+    ALONE,
+    AssistantMessage,
+    Image,
+    Message,
+    ResultPlace,
+    Text,
+    ToolMessage,
+    UserMessage,
+)
 from hames.core.ports import AskOptions, Pinned
 from hames.testing.plain_wire import PlainWire
 
@@ -68,6 +78,25 @@ def test_a_new_segment_extends_nothing() -> None:
     again = assembler.assemble([user("a")], OPTIONS, {})
     assert again.extends is None
     assert len(again.added) == 1
+
+
+class Rows(PlainWire):
+    """Results of one reply are one message of it."""
+
+    def piece(self, message: Message, images: Mapping[BlobId, bytes], place: ResultPlace = ALONE) -> bytes:
+        return b"[" * place.first + b"1" + b"]" * place.last
+
+
+def test_the_wire_is_told_where_a_result_stands_among_those_of_its_reply() -> None:
+    assembler = Assembler(Rows())
+    assembler.begin(PINNED)
+    messages = [user("a"), AssistantMessage("b")]
+    results = [ToolMessage(call_id(1, at), f"w{at}", (Text("x"),)) for at in range(3)]
+    messages += results
+    first = joined(assembler.assemble(messages, OPTIONS, {}))
+    assert first.endswith(b'"messages":[[1],[1],[1,1,1]' + PlainWire().tail(OPTIONS))
+    messages += [AssistantMessage("c"), results[0], user("d")]
+    assert b"[1],[1],[1,1,1],[1],[1],[1]]" in joined(assembler.assemble(messages, OPTIONS, {}))
 
 
 def test_pictures_are_given_to_the_wire() -> None:

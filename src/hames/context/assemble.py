@@ -7,7 +7,7 @@ import msgspec
 
 from hames.core.events import RequestSent
 from hames.core.ids import BlobId, blob_id
-from hames.core.messages import Image, Message, ToolMessage, UserMessage
+from hames.core.messages import Image, Message, ToolMessage, UserMessage, result_place
 from hames.core.ports import AskOptions, Body, BodyWire, Pinned
 
 
@@ -65,7 +65,7 @@ class Assembler:
         """The body for `messages`; those of the last `sent` body must be its first ones."""
         added: list[bytes] = []
         for index in range(self._messages, len(messages)):
-            encoded = self._wire.piece(messages[index], images)
+            encoded = self._wire.piece(messages[index], images, result_place(messages, index))
             piece = b"," + encoded if index else encoded
             self._add(piece)
             added.append(piece)

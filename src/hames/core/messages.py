@@ -1,5 +1,6 @@
 """What is said: messages and their parts, independent of any provider's wire."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -67,6 +68,17 @@ class ToolMessage(msgspec.Struct, frozen=True, tag="tool"):
 
 Message = UserMessage | AssistantMessage | ToolMessage
 
+
+class ResultPlace(msgspec.Struct, frozen=True):
+    """Where a result stands among the results of its reply. Any other message stands alone."""
+
+    first: bool = True
+    last: bool = True
+
+
+ALONE = ResultPlace()
+"""Both the first and the last."""
+
 Finish = Literal["stop", "calls", "length", "filter", "other"]
 """Why a model stopped: its own end, calls to be run, the output limit, a content filter, or else."""
 
@@ -74,3 +86,14 @@ Finish = Literal["stop", "calls", "length", "filter", "other"]
 def plain(parts: tuple[Part, ...]) -> str:
     """The text of `parts`, with a placeholder for each picture."""
     return "\n".join(p.text if isinstance(p, Text) else f"[{p.media_type} image]" for p in parts)
+
+
+def result_place(messages: Sequence[Message], index: int) -> ResultPlace:
+    """Where the message at `index` stands among the results of its reply."""
+    if not isinstance(messages[index], ToolMessage):
+        return ALONE
+    before, after = index - 1, index + 1
+    return ResultPlace(
+        first=before < 0 or not isinstance(messages[before], ToolMessage),
+        last=after == len(messages) or not isinstance(messages[after], ToolMessage),
+    )

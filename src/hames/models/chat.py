@@ -6,7 +6,17 @@ from collections.abc import Mapping
 import msgspec
 
 from hames.core.ids import BlobId
-from hames.core.messages import AssistantMessage, Image, Message, Part, Text, ToolMessage, UserMessage
+from hames.core.messages import (
+    ALONE,
+    AssistantMessage,
+    Image,
+    Message,
+    Part,
+    ResultPlace,
+    Text,
+    ToolMessage,
+    UserMessage,
+)
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import Provider
 from hames.models.chat_reader import ChatReader, reasoning_field
@@ -49,7 +59,7 @@ class ChatWire:
             parts += [b'{"role":"system","content":', _encode(pinned.system), b"},"]
         return b"".join(parts)
 
-    def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes:
+    def piece(self, message: Message, images: Mapping[BlobId, bytes], place: ResultPlace = ALONE) -> bytes:
         match message:
             case UserMessage(parts=parts):
                 return b'{"role":"user","content":' + self._content(parts, images) + b"}"

@@ -9,7 +9,7 @@ import msgspec
 
 from hames.core.errors import ModelError
 from hames.core.ids import BlobId
-from hames.core.messages import Message
+from hames.core.messages import Message, result_place
 from hames.core.ports import AskOptions, Delta, Pinned, ReasoningDelta, Reply, ReplyReader, TextDelta, Wire
 
 
@@ -29,8 +29,10 @@ def body_of(
     images: Mapping[BlobId, bytes] | None = None,
 ) -> bytes:
     """A whole request body, joined as the port says."""
-    pieces = b",".join(wire.piece(message, images or {}) for message in messages)
-    return wire.head(pinned) + pieces + wire.tail(options)
+    pieces = [
+        wire.piece(message, images or {}, result_place(messages, at)) for at, message in enumerate(messages)
+    ]
+    return wire.head(pinned) + b",".join(pieces) + wire.tail(options)
 
 
 def check_body(
@@ -40,13 +42,18 @@ def check_body(
     options: AskOptions,
     images: Mapping[BlobId, bytes] | None = None,
 ) -> bytes:
-    """A body is one JSON object, the same each time, and each longer history extends it; the body."""
+    """A body is one JSON object, the same each time, and each longer history extends it; the body.
+
+    The results of one reply come all together, so no request ends between two of them.
+    """
     body = body_of(wire, pinned, messages, options, images)
     decoded = msgspec.json.decode(body)
     assert isinstance(decoded, dict), "the body is not one JSON object"
     assert body == body_of(wire, pinned, messages, options, images), "the same input gave other bytes"
     tail = wire.tail(options)
     for count in range(1, len(messages)):
+        if not result_place(messages, count).first:
+            continue
         shorter = body_of(wire, pinned, messages[:count], options, images)
         prefix = shorter[: len(shorter) - len(tail)]
         assert body.startswith(prefix + b","), f"the body of {count} messages is not extended"

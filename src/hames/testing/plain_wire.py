@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from hames.core.ids import BlobId
-from hames.core.messages import Message
+from hames.core.messages import ALONE, Message, ResultPlace
 from hames.core.ports import AskOptions, Pinned
 
 
@@ -20,7 +20,7 @@ class PlainWire:
         shared = {"model": pinned.model, "system": pinned.system, "tools": pinned.tools}
         return msgspec.json.encode(shared)[:-1] + b',"messages":['
 
-    def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes:
+    def piece(self, message: Message, images: Mapping[BlobId, bytes], place: ResultPlace = ALONE) -> bytes:
         """One message, with the sizes of the pictures it was given."""
         return msgspec.json.encode([message, {blob: len(data) for blob, data in images.items()}])
 

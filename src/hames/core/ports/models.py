@@ -7,7 +7,7 @@ import msgspec
 
 from hames.core.events import Usage
 from hames.core.ids import BlobId
-from hames.core.messages import AssistantMessage, Finish, Message
+from hames.core.messages import ALONE, AssistantMessage, Finish, Message, ResultPlace
 
 
 class Pinned(msgspec.Struct, frozen=True):
@@ -93,12 +93,16 @@ class BodyWire(Protocol):
     A body is `head + piece(m1) + b"," + piece(m2) + ... + tail`, with one message at least. The comma
     between two pieces is the assembler's; whatever must stand before the first piece ends the head
     (after a system message that is an element of the same list: a comma). Same input, same bytes, for
-    ever. `images` must hold the bytes of each picture, unless the model cannot see.
+    ever. `images` must hold the bytes of each picture, unless the model cannot see. The results of one
+    reply come all together: a wire that sends them as one message opens it with the first one and closes it
+    with the last.
     """
 
     def head(self, pinned: Pinned) -> bytes: ...
 
-    def piece(self, message: Message, images: Mapping[BlobId, bytes]) -> bytes: ...
+    def piece(
+        self, message: Message, images: Mapping[BlobId, bytes], place: ResultPlace = ALONE
+    ) -> bytes: ...
 
     def tail(self, options: AskOptions) -> bytes: ...
 
