@@ -160,15 +160,27 @@ async def test_a_request_that_was_not_answered_is_sent_again_as_the_next_attempt
     assert sent[0].sha256 == sent[1].sha256
 
 
-async def test_another_model_starts_a_segment_of_its_own() -> None:
+OTHERS = {"model": ("m", "other"), "name": ("test", "other"), "wire": ("chat", "messages")}
+
+
+@pytest.mark.parametrize(("what", "pinned"), OTHERS.items())
+async def test_another_model_provider_or_wire_starts_a_segment_of_its_own(
+    what: str, pinned: tuple[str, str]
+) -> None:
     rig = Rig(Scripted(text="one"), Scripted(text="two"))
     session = await rig.open()
     await session.say(GO)
-    rig.profile = msgspec.structs.replace(rig.profile, model="other")
+    if what == "model":
+        rig.profile = msgspec.structs.replace(rig.profile, model="other")
+    else:
+        provider = msgspec.structs.replace(rig.profile.provider, **{what: pinned[1]})
+        rig.profile = msgspec.structs.replace(rig.profile, provider=provider)
     again = await rig.host.resume(session.id)
     await again.say(GO)
     pins = [e for e in await rig.logged(again) if isinstance(e, SettingsPinned)]
-    assert [(pin.segment, pin.model) for pin in pins] == [(1, "m"), (2, "other")]
+    assert [pin.segment for pin in pins] == [1, 2]
+    field = "provider" if what == "name" else what
+    assert [msgspec.structs.asdict(pin)[field] for pin in pins] == list(pinned)
     await check_the_log(rig, again)
 
 

@@ -99,6 +99,14 @@ class Branch(msgspec.Struct, frozen=True):
     opened: SessionOpened
 
 
+class _Asked(NamedTuple):
+    """Who is asked, and over which wire."""
+
+    provider: str
+    model: str
+    wire: str
+
+
 class Host:
     """Opens sessions."""
 
@@ -128,7 +136,7 @@ class Host:
         an owner that lives is cut off instead, and its commands go on as ours.
 
         Its next request extends its last one byte for byte, whatever version of hames wrote that, unless
-        the model has been changed.
+        another provider or model is asked now, or over another wire.
         """
         parts = self._parts
         claim = await parts.store.claim(session, take_over=take_over)
@@ -139,7 +147,7 @@ class Host:
         if view.opened is None:
             log.stage(self._opened(session))
         was, pinned = view.pinned, None
-        if was and was.model == parts.answerer.profile.model and was.wire == self._wire_name():
+        if was and (was.provider, was.model, was.wire) == self._asked():
             pinned = await self._take_up(was, assembler, entries, view.last_request)
         if was is None or pinned is None:
             pinned = self._pin(log, assembler, segment=view.segments + 1)
@@ -243,13 +251,13 @@ class Host:
         parts = self._parts
         tools = msgspec.json.encode(parts.tools.specs())
         system = SYSTEM.encode()
-        profile = parts.answerer.profile
+        asked = self._asked()
         log.stage(
             SettingsPinned(
                 segment=segment,
-                model=profile.model,
-                provider=profile.provider.name,
-                wire=self._wire_name(),
+                model=asked.model,
+                provider=asked.provider,
+                wire=asked.wire,
                 system=blob_id(system),
                 tools=blob_id(tools),
                 sandbox=parts.place.sandbox,
@@ -257,12 +265,13 @@ class Host:
             ),
             blobs=(system, tools),
         )
-        pinned = Pinned(model=profile.model, system=SYSTEM, tools=msgspec.Raw(tools))
+        pinned = Pinned(model=asked.model, system=SYSTEM, tools=msgspec.Raw(tools))
         assembler.begin(pinned)
         return pinned
 
-    def _wire_name(self) -> str:
-        return self._parts.answerer.profile.provider.wire
+    def _asked(self) -> _Asked:
+        profile = self._parts.answerer.profile
+        return _Asked(profile.provider.name, profile.model, profile.provider.wire)
 
     def _new_id(self) -> SessionId:
         return session_id(int(self._parts.clock.now() * 1000), self._parts.chance.bits(80))
