@@ -86,3 +86,16 @@ def test_peak_hours_begin_and_end_on_the_hour_of_working_days(
     at = datetime(2026, 11, day, hour, minute, 59, tzinfo=UTC).timestamp()
     assert peak_factor(PEAK, at) == factor
     assert FLASH.provider.peak == PEAK
+
+
+def test_a_long_request_costs_its_own_price_from_the_first_token_on() -> None:
+    facts = ModelFacts(
+        window=1,
+        max_output=1,
+        price=Price(hit=0.01, miss=0.1, output=0.5),
+        long_input=100_000,
+        long_price=Price(hit=0.05, miss=0.5, output=2.5),
+    )
+    at_the_limit = Usage(input=100_000, cached=50_000, output=1000)
+    assert nano_usd(FLASH.provider, facts, at_the_limit, QUIET) == 500_000 + 5_000_000 + 500_000
+    assert nano_usd(FLASH.provider, facts, Usage(input=100_001), QUIET) == 50_000_500

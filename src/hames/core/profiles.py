@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 WireName = Literal["chat", "messages", "responses"]
+KeyHeader = Literal["authorization", "x-api-key"]
 
 
 class PeakHours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,13 +25,18 @@ class Price(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """One model of a provider. Sizes in tokens; `price` is None when it is not known."""
+    """One model of a provider. Sizes in tokens; `price` is None when it is not known.
+
+    `long_price` is that of a whole request whose input is over `long_input`.
+    """
 
     window: int
     max_output: int
     price: Price | None = None
     sees: bool = False
     aliases: tuple[str, ...] = ()
+    long_input: int = 0
+    long_price: Price | None = None
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -39,9 +45,12 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     `reasoning`: how reasoning goes back. `calls`: on every assistant message with calls, empty or
     not (DeepSeek); `always`: whenever there is some, in the field it came in; `never`.
     `keepalive`: the server promises comments while it queues, so silence means a dead stream.
+    `key_headers` carry the key: `authorization` as a bearer token, `x-api-key` as it is; where none is
+    named, those that are usual on the wire. `headers` go with each request. `cache_marks`: what all
+    requests share is marked for the server's cache (Anthropic).
     `extra` is JSON merged into each request's parameters. `efforts` are the parameters that ask for an
-    effort; one that is not named there goes out as `reasoning_effort`. `retired` model ids are refused,
-    each with a hint.
+    effort; one that is not named there goes out by its name, in the field of the wire. Both are meant for
+    `wire`. `retired` model ids are refused, each with a hint.
     """
 
     name: str
@@ -59,6 +68,9 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     idle_s: float = 120.0
     peak: PeakHours | None = None
     base_url_env: str = ""
+    key_headers: tuple[KeyHeader, ...] = ()
+    headers: dict[str, str] = {}
+    cache_marks: bool = False
     extra: dict[str, msgspec.Raw] = {}
     efforts: dict[str, dict[str, msgspec.Raw]] = {}
     retired: dict[str, str] = {}

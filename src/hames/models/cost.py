@@ -11,7 +11,8 @@ _NANO_PER_TOKEN = 1000
 
 def nano_usd(provider: Provider, facts: ModelFacts, usage: Usage, at: float) -> int | None:
     """The cost of `usage` at the wall time `at`; None when the price or the usage is not known."""
-    price = facts.price
+    is_long = facts.long_price is not None and usage.input > facts.long_input
+    price = facts.long_price if is_long else facts.price
     if price is None or not (usage.input or usage.output):
         return None
     factor = peak_factor(provider.peak, at) if provider.peak else 1.0
