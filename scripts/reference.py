@@ -70,6 +70,7 @@ ENVIRONMENT = """
 |---|---|
 | `DEEPSEEK_API_KEY` | the key for DeepSeek; alone it is enough |
 | `DEEPSEEK_BASE_URL` | another address for DeepSeek; `base_url` beats it |
+| `ANTHROPIC_API_KEY`, `ANTHROPIC_BASE_URL` | the same for Anthropic, with `--model anthropic` |
 | the one that `api_key_env` names | the key for the endpoint of `base_url` |
 | `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY` | proxies for requests to the model, in either case |
 | `XDG_CONFIG_HOME`, `XDG_STATE_HOME`, `XDG_CACHE_HOME` | where settings, sessions and caches lie |

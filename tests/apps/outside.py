@@ -11,6 +11,7 @@ import anyio
 import anyio.abc
 import msgspec
 
+from hames.core.profiles import WireName
 from hames.testing.model_server import ModelServer, running
 from hames.testing.request_rules import Rules
 from hames.testing.script import read_script
@@ -88,9 +89,9 @@ class Outside:
         self.config.parent.mkdir(parents=True, exist_ok=True)
         self.config.write_text(text)
 
-    def to(self, server: ModelServer) -> list[str]:
+    def to(self, server: ModelServer, wire: WireName = "chat") -> list[str]:
         """The flags that lead to a scripted model."""
-        return ["--base-url", server.base_url, "--wire", "chat", "--model", "scripted"]
+        return ["--base-url", server.base_url, "--wire", wire, "--model", "scripted"]
 
     @asynccontextmanager
     async def scripted(

@@ -19,6 +19,9 @@ from hames.core.profiles import Provider
 from hames.models.chat import ChatWire
 from hames.models.profiles import providers
 from hames.testing.model_suite import check_body
+from hames.testing.request_rules import broken_rule
+from tests.models.histories import PICTURES
+from tests.models.histories import histories as mixed_histories
 
 DEEPSEEK = providers()["deepseek"]
 CUSTOM = providers()["custom"]
@@ -58,6 +61,14 @@ def test_every_history_is_one_json_object_that_extends_the_shorter_ones(
     decoded = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     sent = msgspec.json.decode(decoded["messages"], type=list[dict[str, msgspec.Raw]])
     assert len(sent) == len(messages) + 1
+
+
+@given(mixed_histories(), options, st.sampled_from([DEEPSEEK, CUSTOM]))
+def test_every_history_of_whatever_wire_keeps_the_providers_rules(
+    messages: list[Message], asked: AskOptions, provider: Provider
+) -> None:
+    body = check_body(ChatWire(provider, sees=True), PINNED, messages, asked, PICTURES)
+    assert broken_rule(body, "deepseek" if provider is DEEPSEEK else "chat") == ""
 
 
 def test_the_first_request_is_these_bytes() -> None:

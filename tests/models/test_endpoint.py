@@ -12,6 +12,7 @@ from hames.core.profiles import ModelProfile
 from hames.models.chat import ChatWire
 from hames.models.client import HttpClient
 from hames.models.endpoint import HttpModel
+from hames.models.messages import MessagesWire
 from hames.models.profiles import resolve
 from hames.testing.clock import VirtualClock
 from hames.testing.model_server import ModelServer, running
@@ -308,7 +309,52 @@ async def test_a_consumer_that_leaves_closes_the_connection() -> None:
         await asyncio.wait_for(ended.wait(), 5)
 
 
+MESSAGE = b"""{"type":"message","content":[{"type":"text","text":"x"}],"stop_reason":"end_turn"}"""
+
+
+async def asked_on_messages(base: str, **changes: object) -> tuple[list[bytes], list[Delta | Reply]]:
+    """The lines of the request's head, and what came, from a server of the Messages wire."""
+    seen: list[bytes] = []
+
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.extend(await read_request(reader))
+        writer.write(response(MESSAGE))
+        await reader.read()
+
+    async with talking(once) as port:
+        where = resolve("anthropic")
+        provider = msgspec.structs.replace(where.provider, base_url=f"http://127.0.0.1:{port}{base}")
+        provider = msgspec.structs.replace(provider, **changes)
+        where = msgspec.structs.replace(where, provider=provider)
+        client = HttpClient(RealClock())
+        model = HttpModel(where, MessagesWire(where), client, RealClock(), KEY)
+        async with aclosing(model.ask(Body((b"{}",), 2, ""))) as stream:
+            items = [item async for item in stream]
+        await client.close()
+    return seen[0].split(b"\r\n"), items
+
+
+@pytest.mark.parametrize("base", ["", "/", "/v1", "/v1/"])
+async def test_a_request_of_the_messages_wire_has_its_address_and_headers(base: str) -> None:
+    lines, items = await asked_on_messages(base)
+    assert lines[0] == b"POST /v1/messages HTTP/1.1"
+    assert f"X-Api-Key: {KEY}".encode() in lines
+    assert b"anthropic-version: 2023-06-01" in lines
+    assert b"anthropic-beta: thinking-binding-controls-2026-08-01" in lines
+    assert not any(line.startswith(b"Authorization") for line in lines)
+    reply = items[-1]
+    assert isinstance(reply, Reply)
+    assert reply.message.text == "x"
+
+
+async def test_another_server_of_the_messages_wire_gets_the_key_in_both_headers() -> None:
+    lines, _ = await asked_on_messages("/anthropic", key_headers=())
+    assert lines[0] == b"POST /anthropic/v1/messages HTTP/1.1"
+    assert f"X-Api-Key: {KEY}".encode() in lines
+    assert f"Authorization: Bearer {KEY}".encode() in lines
+
+
 def test_a_wire_that_cannot_be_asked_is_a_wrong_setting() -> None:
-    where = profile("http://h", wire="messages")
+    where = profile("http://h", wire="responses")
     with pytest.raises(ConfigError, match="wire"):
         HttpModel(where, ChatWire(where.provider), HttpClient(RealClock()), RealClock(), None)

@@ -1,7 +1,7 @@
 import pytest
 
 from hames.core.errors import ConfigError
-from hames.models.profiles import profile_of, providers, read_providers, resolve
+from hames.models.profiles import on_wire, profile_of, providers, read_providers, resolve
 
 
 def test_deepseek_is_known_with_its_rules() -> None:
@@ -23,12 +23,35 @@ def test_deepseek_is_known_with_its_rules() -> None:
         ("deepseek/pro", "deepseek", "deepseek-v4-pro"),
         ("flash", "deepseek", "deepseek-flash"),
         ("deepseek-v4-flash", "deepseek", "deepseek-flash"),
+        ("anthropic", "anthropic", "claude-opus-5-5"),
+        ("sonnet", "anthropic", "claude-sonnet-5-5"),
+        ("anthropic/haiku", "anthropic", "claude-haiku-5-5"),
         ("custom/Qwen/Qwen3-8B", "custom", "Qwen/Qwen3-8B"),
     ],
 )
 def test_a_model_is_found_by_provider_id_or_alias(name: str, provider: str, model: str) -> None:
     profile = resolve(name)
     assert (profile.provider.name, profile.model) == (provider, model)
+
+
+def test_anthropic_is_known_with_its_rules() -> None:
+    provider = providers()["anthropic"]
+    assert (provider.wire, provider.key_env, provider.key_headers) == (
+        "messages",
+        "ANTHROPIC_API_KEY",
+        ("x-api-key",),
+    )
+    assert (provider.reasoning, provider.cache_marks) == ("always", True)
+    assert all(facts.sees and facts.price and facts.window == 1_000_000 for facts in provider.models.values())
+
+
+def test_on_another_wire_a_provider_keeps_none_of_the_parameters_of_its_own() -> None:
+    provider = providers()["deepseek"]
+    assert on_wire(provider, "chat") is provider
+    other = on_wire(provider, "messages")
+    assert (other.wire, other.efforts, other.key_env) == ("messages", {}, provider.key_env)
+    claude = on_wire(providers()["anthropic"], "chat")
+    assert (claude.extra, claude.headers, claude.key_headers) == ({}, {}, ())
 
 
 def test_any_model_of_a_custom_server_has_cautious_facts() -> None:

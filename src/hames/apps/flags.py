@@ -3,7 +3,7 @@
 import argparse
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal, Never
+from typing import Literal, Never, get_args
 
 import msgspec
 
@@ -15,6 +15,7 @@ from hames.core.errors import UsageError
 from hames.core.events import TakenBack
 from hames.core.ids import is_session_id
 from hames.core.nearest import hint
+from hames.core.profiles import WireName
 
 Command = Literal[
     "run",
@@ -119,7 +120,7 @@ def _add_connection(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--model", metavar="PROVIDER/MODEL", help="for example deepseek/deepseek-flash")
     model.add_argument("--base-url", metavar="URL", help="any endpoint; no settings file is needed")
     model.add_argument("--api-key-env", metavar="NAME", help="the variable that holds the key")
-    model.add_argument("--wire", choices=("chat",), help="the protocol of the endpoint")
+    model.add_argument("--wire", choices=get_args(WireName), help="the protocol of the endpoint")
     model.add_argument("--window", type=int, metavar="TOKENS", help="the model's context window")
     model.add_argument("--effort", help="how hard to think, in the provider's words")
     place = parser.add_argument_group("the place")
@@ -164,7 +165,7 @@ class _Read(argparse.Namespace):
     model: str | None = None
     base_url: str | None = None
     api_key_env: str | None = None
-    wire: Literal["chat"] | None = None
+    wire: WireName | None = None
     window: int | None = None
     effort: str | None = None
     cwd: str = "."

@@ -18,15 +18,15 @@ from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
-from hames.core.errors import SandboxError
-from hames.core.ports import Approver, AskOptions, Model, Sandbox, SandboxPolicy, Tool, Tools
+from hames.core.errors import ConfigError, SandboxError
+from hames.core.ports import Approver, AskOptions, Model, Sandbox, SandboxPolicy, Tool, Tools, Wire
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Answerer, TurnLimits
 from hames.models.chat import ChatWire
 from hames.models.client import HttpClient
 from hames.models.cost import nano_usd
 from hames.models.endpoint import HttpModel
-from hames.models.profiles import providers, resolve
+from hames.models.profiles import on_wire, providers, resolve
 from hames.policies.modes import Mode
 from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
@@ -186,16 +186,29 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
     options = AskOptions(max_tokens=settings.max_tokens, effort=settings.effort)
     if model is None:
         where = endpoint(settings, profile.provider)
-        provider = msgspec.structs.replace(profile.provider, base_url=where.base_url, wire=where.wire)
+        provider = on_wire(msgspec.structs.replace(profile.provider, base_url=where.base_url), where.wire)
         profile = msgspec.structs.replace(profile, provider=provider)
-        wire = ChatWire(provider, sees=profile.facts.sees)
+        wire = wire_for(profile)
         client = HttpClient(clock, proxies=settings.proxies)
         key = where.key.reveal() if where.key is not None else None
         model = HttpModel(profile, wire, client, clock, key)
     else:
-        wire = ChatWire(profile.provider, sees=profile.facts.sees)
+        wire = wire_for(profile)
     price = partial(nano_usd, profile.provider, profile.facts)
     return Answerer(model, wire, profile, price, options)
+
+
+def wire_for(profile: ModelProfile) -> Wire:
+    """The protocol in which the model is asked. Raises `ConfigError`."""
+    match profile.provider.wire:
+        case "chat":
+            return ChatWire(profile.provider, sees=profile.facts.sees)
+        case "messages":
+            from hames.models.messages import MessagesWire  # noqa: PLC0415 - one wire is spoken in a run
+
+            return MessagesWire(profile)
+        case "responses":
+            raise ConfigError('"wire": hames does not speak responses yet; use chat or messages')
 
 
 def boundary_of(

@@ -1,8 +1,6 @@
 """Reads a reply of Chat Completions, streamed or whole. Pure."""
 
-import re
 from collections.abc import Sequence
-from typing import Literal
 
 import msgspec
 
@@ -13,7 +11,7 @@ from hames.core.ports import Alive, CallDelta, Delta, ReasoningDelta, Reply, Tex
 from hames.core.profiles import Provider
 from hames.models.chat_calls import CallPiece, CallsReader, is_object
 from hames.models.failures import stream_failure
-from hames.models.sse import EventCutter
+from hames.models.sse import EventCutter, begins_json, without_halves
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -25,9 +23,6 @@ _FINISH: dict[str, Finish] = {
 }
 # The server's own word that it was interrupted: DeepSeek, OpenRouter, SGLang and vLLM.
 _BROKEN_OFF = ("insufficient_system_resource", "error", "abort")
-
-# A pair of surrogates, or half of one; an escaped backslash first, so that it hides what follows it.
-_SURROGATES = rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F].."
 
 
 class _Details(msgspec.Struct, frozen=True):
@@ -102,7 +97,7 @@ class ChatReader:
         """What these bytes complete."""
         self._raw.append(data)
         if self._whole is None:
-            self._whole = _begins_json(self._raw)
+            self._whole = begins_json(self._raw)
         return [] if self._whole else self._take(self._cutter.feed(data))
 
     def finish(self, first_byte_s: float) -> Reply:
@@ -175,7 +170,7 @@ class ChatReader:
     def _mended(self, data: bytes) -> _Event | None:
         """An event with half a surrogate pair, which some servers send where they cut an emoji."""
         try:
-            event = _events.decode(re.sub(_SURROGATES, _without_halves, data))
+            event = _events.decode(without_halves(data))
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._unreadable += 1
             return None
@@ -253,16 +248,3 @@ class ChatReader:
 def _mark(provider: Provider) -> str:
     """Who may be given reasoning back."""
     return f"chat/{provider.name}"
-
-
-def _begins_json(pieces: list[bytes]) -> Literal[True, False] | None:
-    for piece in pieces:
-        begin = piece.lstrip()[:1]
-        if begin:
-            return begin == b"{"
-    return None
-
-
-def _without_halves(match: re.Match[bytes]) -> bytes:
-    found = match.group()
-    return rb"\ufffd" if len(found) == 6 else found

@@ -6,7 +6,7 @@ import msgspec
 
 from hames.core.errors import ConfigError, ModelError
 from hames.core.ports import Alive, Body, Clock, Delta, Reply, ReplyReader, Wire
-from hames.core.profiles import ModelProfile, WireName
+from hames.core.profiles import KeyHeader, ModelProfile, Provider, WireName
 from hames.models.address import endpoint_url
 from hames.models.client import Exchange, HttpClient, Request
 from hames.models.failures import About, status_failure
@@ -17,7 +17,11 @@ ERROR_BYTES = 64 * 1024
 QUEUE_FACTOR = 3
 """Signs of life alone keep an attempt open for this many times `first_byte_s`."""
 
-_PATHS: dict[WireName, str] = {"chat": "/chat/completions"}
+_PATHS: dict[WireName, str] = {"chat": "/chat/completions", "messages": "/messages"}
+# What the wire itself demands.
+_WIRE_HEADERS: dict[WireName, dict[str, str]] = {"messages": {"anthropic-version": "2023-06-01"}}
+# Compatible servers of the Messages wire differ in which of the two they read.
+_KEY_HEADERS: dict[WireName, tuple[KeyHeader, ...]] = {"messages": ("x-api-key", "authorization")}
 # Shorter values are placeholders like `none`, and would tear holes into every text.
 _SECRET_CHARS = 8
 
@@ -35,26 +39,25 @@ class HttpModel:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         provider = profile.provider
-        path = _PATHS.get(provider.wire)
-        if path is None:
-            raise ConfigError(f"wire: {provider.wire!r} is not one that can be asked; use 'chat'")
         self._provider = provider
         self._wire = wire
         self._client = client
         self._clock = clock
-        self._address = endpoint_url(provider.base_url, path)
+        self._address = endpoint_url(provider.base_url, _path(provider))
         self._about = About(self._address.authority, profile.model, provider.key_env)
         self._headers = {
             "Content-Type": "application/json",
             "Accept": "text/event-stream",
             "Accept-Encoding": "identity",
             "User-Agent": "hames",
+            **_WIRE_HEADERS.get(provider.wire, {}),
+            **provider.headers,
             **(headers or {}),
         }
         self._secrets = [value for value in (headers or {}).values() if len(value) >= _SECRET_CHARS]
         key = key.strip() if key else ""
         if key:
-            self._headers["Authorization"] = f"Bearer {key}"
+            self._headers.update(_key_headers(provider, key))
             if len(key) >= _SECRET_CHARS:
                 self._secrets.insert(0, key)
 
@@ -143,3 +146,20 @@ class HttpModel:
             message = message.replace(secret, "[secret]")
             raw = raw.replace(secret.encode(), b"[secret]")
         return ModelError(error.kind, message, status=error.status, wait_s=error.wait_s, raw=raw)
+
+
+def _path(provider: Provider) -> str:
+    """Where requests go, below the base URL."""
+    path = _PATHS.get(provider.wire)
+    if path is None:
+        choice = ", ".join(_PATHS)
+        raise ConfigError(f"wire: {provider.wire!r} is not one that can be asked; use one of {choice}")
+    # Base URLs of the Messages wire are usually given without the version, those of chat with it.
+    versioned = provider.wire == "messages" and not provider.base_url.rstrip("/").endswith("/v1")
+    return f"/v1{path}" if versioned else path
+
+
+def _key_headers(provider: Provider, key: str) -> dict[str, str]:
+    names = provider.key_headers or _KEY_HEADERS.get(provider.wire, ("authorization",))
+    values = {"authorization": ("Authorization", f"Bearer {key}"), "x-api-key": ("X-Api-Key", key)}
+    return dict(values[name] for name in names)

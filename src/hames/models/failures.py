@@ -18,6 +18,7 @@ _OVERFLOW = (
     "context window",
     "context_size",
     "maximum context",
+    "exceed context limit",
     "prompt is too long",
     "prompt too long",
     "input is too long",
@@ -37,6 +38,15 @@ _BALANCE = (
 _REFUSED = ("content_filter", "content exists risk", "data_inspection", "content_policy", "sensitive content")
 _NO_KEY = ("invalid_api_key", "invalid api key", "incorrect api key", "api key not valid")
 _NO_MODEL = ("model_not_found", "unknown model", "invalid model", "no such model", "model names are")
+# The types of an error event that say more than that the server is in trouble.
+_TYPES: dict[str, FailureKind] = {
+    "invalid_request_error": "rejected",
+    "authentication_error": "auth",
+    "permission_error": "auth",
+    "billing_error": "balance",
+    "not_found_error": "unknown_model",
+    "request_too_large": "overflow",
+}
 # Patterns are compiled when first used: most runs never fail.
 _MODEL_MISSING = r"\bmodel\b.{0,100}\b(?:not exist|not found|not available)\b"
 _MONTHS: tuple[str, ...] = (
@@ -93,8 +103,7 @@ def stream_failure(error: bytes, name: str) -> ModelError:
     elif "rate_limit" in tags or "too many requests" in tags:
         kind = "rate"
     else:
-        named = _named_kind(tags)
-        kind = named or kind
+        kind = _named_kind(tags) or _TYPES.get(detail.type or "", kind)
     return ModelError(kind, f"{name} broke off with an error: {_shown(detail.message or 'no reason given')}")
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from hames.core.errors import ConfigError
 from hames.core.nearest import hint
-from hames.core.profiles import ModelProfile, Provider
+from hames.core.profiles import ModelProfile, Provider, WireName
 
 ANY_MODEL = "*"
 """The name under which a provider keeps the facts of models that it does not list."""
@@ -68,6 +68,13 @@ def profile_of(provider: Provider, name: str) -> ModelProfile:
     if ANY_MODEL in provider.models:
         return ModelProfile(provider, name, provider.models[ANY_MODEL])
     raise ConfigError(f"model: {provider.name} has no model {name!r}{_choice(name, [provider])}")
+
+
+def on_wire(provider: Provider, wire: WireName) -> Provider:
+    """`provider` spoken to over `wire`, without the parameters and headers that belong to its own."""
+    if wire == provider.wire:
+        return provider
+    return msgspec.structs.replace(provider, wire=wire, extra={}, efforts={}, headers={}, key_headers=())
 
 
 def _id_of(provider: Provider, name: str) -> str:

@@ -1,5 +1,11 @@
 """Cuts a stream of bytes into server-sent events. Pure."""
 
+import re
+from collections.abc import Sequence
+
+# A pair of surrogates, or half of one; an escaped backslash first, so that it hides what follows it.
+_SURROGATES = rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F].."
+
 
 class EventCutter:
     """Fed with bytes cut anywhere, gives the data of whole events, and None for each comment.
@@ -52,3 +58,22 @@ class EventCutter:
             elif line.startswith(b":"):
                 events.append(None)
         return events
+
+
+def begins_json(pieces: Sequence[bytes]) -> bool | None:
+    """Whether a body is one JSON value, and no stream of events; None until that is known."""
+    for piece in pieces:
+        begin = piece.lstrip()[:1]
+        if begin:
+            return begin == b"{"
+    return None
+
+
+def without_halves(data: bytes) -> bytes:
+    """JSON in which each half of a surrogate pair is replaced: some servers cut where an emoji is."""
+    return re.sub(_SURROGATES, _whole, data)
+
+
+def _whole(match: re.Match[bytes]) -> bytes:
+    found = match.group()
+    return rb"\ufffd" if len(found) == 6 else found

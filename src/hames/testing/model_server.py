@@ -1,4 +1,4 @@
-"""A scripted model behind real HTTP on loopback, speaking the Chat Completions wire.
+"""A scripted model behind real HTTP on loopback, speaking Chat Completions and Anthropic Messages.
 
 python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek] [--record DIR [--bodies]]
 
@@ -20,13 +20,19 @@ from pathlib import Path
 
 import msgspec
 
+from hames.testing.messages_events import MessagesSpeech
+from hames.testing.messages_rules import broken_messages_rule
 from hames.testing.request_rules import Rules, broken_rule, messages_end
-from hames.testing.script import Script, Served, ServedUsage, read_script, stream
+from hames.testing.script import ChatSpeech, Script, Served, ServedUsage, Speech, read_script, stream
 from hames.testing.scripted import MODEL_NAME
 
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
 _RESET = struct.pack("ii", 1, 0)
 _STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# The wires, by the end of the address.
+_SPEECHES: dict[bytes, Speech] = {b"completions": ChatSpeech(), b"messages": MessagesSpeech()}
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -46,8 +52,9 @@ class Seen(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """A reply of the script, the number of its request, and a guess at its tokens."""
+    """A reply of the script, how it is told, the number of its request, and a guess at its tokens."""
 
+    speech: Speech
     reply: Served
     number: int
     usage: ServedUsage
@@ -56,9 +63,9 @@ class Answer(msgspec.Struct, frozen=True):
 class ModelServer:
     """Answers by the number of requests answered; a request that breaks a rule is not counted.
 
-    Without `rules`, `watch` and `record` it never looks into a body, so that its own cost stays small.
-    `watch` fills `seen`; `record` names a directory that gets it as `requests.jsonl`, and with `bodies`
-    each body as a file.
+    `rules` are those of Chat Completions; Messages has its own, unless they are `none`. Without `rules`,
+    `watch` and `record` it never looks into a body, so that its own cost stays small. `watch` fills `seen`;
+    `record` names a directory that gets it as `requests.jsonl`, and with `bodies` each body as a file.
     """
 
     def __init__(
@@ -81,9 +88,12 @@ class ModelServer:
         self.base_url = ""
         self.seen: list[Seen] = []
 
-    def answer(self, body: bytes, monotonic: float, wall: float) -> Answer:
+    def answer(self, speech: Speech, body: bytes, monotonic: float, wall: float) -> Answer:
         """The reply to a request."""
-        problem = broken_rule(body, self._rules)
+        if isinstance(speech, MessagesSpeech) and self._rules != "none":
+            problem = broken_messages_rule(body)
+        else:
+            problem = broken_rule(body, self._rules)
         if not problem:
             self.served += 1
         if self._watch:
@@ -91,7 +101,7 @@ class ModelServer:
         usage = ServedUsage(len(body) // 4, 10, cached=min(self._last_size, len(body)) // 4)
         self._last_size = len(body)
         reply = Served(status=400, message=problem) if problem else self._script.reply(self.served)
-        return Answer(reply, self.served, usage)
+        return Answer(speech, reply, self.served, usage)
 
     def _note(self, body: bytes, monotonic: float, wall: float, problem: str) -> None:
         extends = body.startswith(self._prefix) if self.seen else None
@@ -157,10 +167,11 @@ class _Connection(asyncio.Protocol):
         if method == b"get" and path.endswith(b"/models"):
             listed = {"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]}
             self._send_json(200, listed, {})
-        elif method != b"post" or not path.endswith(b"/chat/completions"):
+        elif method != b"post" or not path.endswith((b"/chat/completions", b"/v1/messages")):
             self._send_json(404, _complaint("there is nothing at this address"), {})
         else:
-            answer = self._server.answer(body, *self._first)
+            speech = _SPEECHES[path.rpartition(b"/")[2]]
+            answer = self._server.answer(speech, body, *self._first)
             if answer.reply.status != 200:
                 words = answer.reply.message or f"a scripted {answer.reply.status}"
                 self._send_json(answer.reply.status, _complaint(words), answer.reply.headers)
@@ -172,7 +183,7 @@ class _Connection(asyncio.Protocol):
                 self._send_stream(answer)
 
     def _send_stream(self, answer: Answer) -> None:
-        reply = stream(answer.reply, answer.number, answer.usage)
+        reply = stream(answer.reply, answer.number, answer.usage, answer.speech)
         if reply.hangs and not reply.events:
             return
         pieces = [_STREAM_HEAD, *(b"%x\r\n%b\r\n" % (len(event), event) for event in reply.events)]

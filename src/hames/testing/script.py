@@ -1,8 +1,8 @@
-"""What a scripted model says, as data, and as the bytes of a Chat Completions stream."""
+"""What a scripted model says, as data, and as the bytes of a stream."""
 
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -73,9 +73,9 @@ class Script:
         return self._replies[at] if at < len(self._replies) else Served(text="The script has ended.")
 
 
-def read_script(data: bytes) -> Script:
+def read_script(text: bytes) -> Script:
     """A script from a JSON list. Raises `msgspec.ValidationError` for what does not fit."""
-    return Script(msgspec.json.decode(data, type=list[Served]))
+    return Script(msgspec.json.decode(text, type=list[Served]))
 
 
 class Stream(msgspec.Struct, frozen=True):
@@ -86,33 +86,53 @@ class Stream(msgspec.Struct, frozen=True):
     hangs: bool = False
 
 
-def stream(reply: Served, number: int, usage: ServedUsage) -> Stream:
-    """A reply as events of the wire, with its fault."""
-    said = [b": keep-alive\n\n"] * reply.queued
+class Speech(Protocol):
+    """How a reply is told on one wire."""
+
+    def begin(self, number: int, usage: ServedUsage) -> list[bytes]:
+        """The events before anything is said."""
+        ...
+
+    def deltas(self, reply: Served, number: int) -> Iterator[bytes]:
+        """What the model says."""
+        ...
+
+    def ending(self, reply: Served, number: int, usage: ServedUsage) -> list[bytes]:
+        """The events that finish a reply."""
+        ...
+
+    def trouble(self, message: str) -> bytes:
+        """An error event."""
+        ...
+
+
+def stream(reply: Served, number: int, usage: ServedUsage, speech: Speech | None = None) -> Stream:
+    """A reply as events of a wire (Chat Completions by default), with its fault."""
+    speech = speech or ChatSpeech()
+    usage = reply.usage or usage
     if reply.fault in ("reset", "silent"):
         return Stream([], whole=False, hangs=reply.fault == "silent")
-    finish = reply.finish or ("tool_calls" if reply.calls else "stop")
-    ending = [_event(number, {}, finish), _usage_event(number, reply.usage or usage), b"data: [DONE]\n\n"]
-    deltas = list(_deltas(reply, number))
+    begun = [b": keep-alive\n\n"] * reply.queued + speech.begin(number, usage)
+    ending = speech.ending(reply, number, usage)
+    deltas = list(speech.deltas(reply, number))
     half = deltas[: len(deltas) // 2 + 1]
     match reply.fault:
         case "cut_text":
-            return Stream([*said, *_cut_text(reply, number)], whole=False)
+            return Stream([*begun, *speech.deltas(_cut_text(reply), number)], whole=False)
         case "cut_args":
-            return Stream([*said, *_cut_arguments(reply, number)], whole=False)
+            return Stream([*begun, *speech.deltas(_cut_arguments(reply, number), number)], whole=False)
         case "no_finish":
-            return Stream([*said, *deltas])
+            return Stream([*begun, *deltas])
         case "empty":
-            return Stream([*said, *ending])
+            return Stream([*begun, *speech.ending(Served(), number, usage)])
         case "garbage":
-            return Stream([*said, b"data: {not json\n\n", *deltas, *ending])
+            return Stream([*begun, b"data: {not json\n\n", *deltas, *ending])
         case "stall":
-            return Stream([*said, *half], whole=False, hangs=True)
+            return Stream([*begun, *half], whole=False, hangs=True)
         case "error":
-            trouble = {"error": {"message": reply.message or "scripted error", "type": "server_error"}}
-            return Stream([*said, *half, _data(trouble)])
+            return Stream([*begun, *half, speech.trouble(reply.message or "scripted error")])
         case _:
-            return Stream([*said, *deltas, *ending])
+            return Stream([*begun, *deltas, *ending])
 
 
 def arguments_of(call: ServedCall, number: int) -> str:
@@ -122,39 +142,65 @@ def arguments_of(call: ServedCall, number: int) -> str:
     return text.replace("{i}", str(number))
 
 
-def _deltas(reply: Served, number: int) -> Iterator[bytes]:
-    first: dict[str, object] = {"role": "assistant", "content": ""}
-    if reply.reasoning:
-        first["reasoning_content"] = ""
-    yield _event(number, first)
-    for piece in _pieces(reply.reasoning.replace("{i}", str(number)), reply.chunk):
-        yield _event(number, {"reasoning_content": piece})
-    for piece in _pieces(reply.text.replace("{i}", str(number)), reply.chunk):
-        yield _event(number, {"content": piece})
-    for index, call in enumerate(reply.calls):
-        opening = {"name": call.name, "arguments": ""}
-        wire_id = call.id or f"call_{number}_{index}"
-        yield _call_event(number, {"index": index, "id": wire_id, "type": "function", "function": opening})
-        for piece in _pieces(arguments_of(call, number), reply.chunk):
-            yield _call_event(number, {"index": index, "function": {"arguments": piece}})
+def pieces(text: str, number: int, size: int) -> Iterator[str]:
+    """A text with the number of its request, in the pieces in which it is sent; none for an empty one."""
+    text = text.replace("{i}", str(number))
+    step = size or len(text) or 1
+    return (text[at : at + step] for at in range(0, len(text), step))
 
 
-def _cut_text(reply: Served, number: int) -> Iterator[bytes]:
+def data(value: object) -> bytes:
+    """A value as an event."""
+    return b"data: " + msgspec.json.encode(value) + b"\n\n"
+
+
+class ChatSpeech:
+    """Implements `Speech` for Chat Completions."""
+
+    def begin(self, number: int, usage: ServedUsage) -> list[bytes]:
+        """Nothing: the first delta opens the reply."""
+        return []
+
+    def deltas(self, reply: Served, number: int) -> Iterator[bytes]:
+        """What the model says."""
+        first: dict[str, object] = {"role": "assistant", "content": ""}
+        if reply.reasoning:
+            first["reasoning_content"] = ""
+        yield _event(number, first)
+        for piece in pieces(reply.reasoning, number, reply.chunk):
+            yield _event(number, {"reasoning_content": piece})
+        for piece in pieces(reply.text, number, reply.chunk):
+            yield _event(number, {"content": piece})
+        for index, call in enumerate(reply.calls):
+            opening = {"name": call.name, "arguments": ""}
+            wire_id = call.id or f"call_{number}_{index}"
+            yield _call_event(
+                number, {"index": index, "id": wire_id, "type": "function", "function": opening}
+            )
+            for piece in pieces(arguments_of(call, number), number, reply.chunk):
+                yield _call_event(number, {"index": index, "function": {"arguments": piece}})
+
+    def ending(self, reply: Served, number: int, usage: ServedUsage) -> list[bytes]:
+        """The finish, the usage, and the mark of the end."""
+        finish = reply.finish or ("tool_calls" if reply.calls else "stop")
+        return [_event(number, {}, finish), _usage_event(number, usage), b"data: [DONE]\n\n"]
+
+    def trouble(self, message: str) -> bytes:
+        """An error event."""
+        return data({"error": {"message": message, "type": "server_error"}})
+
+
+def _cut_text(reply: Served) -> Served:
     text = reply.text or "half of a sentence"
-    return _deltas(Served(text=text[: len(text) // 2 or 1], chunk=reply.chunk), number)
+    return Served(text=text[: len(text) // 2 or 1], chunk=reply.chunk)
 
 
-def _cut_arguments(reply: Served, number: int) -> Iterator[bytes]:
+def _cut_arguments(reply: Served, number: int) -> Served:
     calls = reply.calls or (ServedCall("bash", msgspec.Raw(b'{"command": "echo x >> effects.log"}')),)
     text = arguments_of(calls[-1], number)
     half = msgspec.Raw(msgspec.json.encode(text[: len(text) * 2 // 3]))
     cut = msgspec.structs.replace(calls[-1], arguments=half)
-    return _deltas(msgspec.structs.replace(reply, calls=(*calls[:-1], cut)), number)
-
-
-def _pieces(text: str, size: int) -> Iterator[str]:
-    step = size or len(text) or 1
-    return (text[at : at + step] for at in range(0, len(text), step))
+    return msgspec.structs.replace(reply, calls=(*calls[:-1], cut))
 
 
 def _call_event(number: int, call: dict[str, object]) -> bytes:
@@ -163,7 +209,7 @@ def _call_event(number: int, call: dict[str, object]) -> bytes:
 
 def _event(number: int, delta: dict[str, object], finish: str | None = None) -> bytes:
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return _data({**_frame(number), "choices": [choice], "usage": None})
+    return data({**_frame(number), "choices": [choice], "usage": None})
 
 
 def _usage_event(number: int, usage: ServedUsage) -> bytes:
@@ -176,13 +222,9 @@ def _usage_event(number: int, usage: ServedUsage) -> bytes:
         "prompt_cache_hit_tokens": usage.cached,
         "prompt_cache_miss_tokens": usage.input - usage.cached,
     }
-    return _data({**_frame(number), "choices": [], "usage": counted})
+    return data({**_frame(number), "choices": [], "usage": counted})
 
 
 def _frame(number: int) -> dict[str, object]:
     name = f"scripted-{number}"
     return {"id": name, "object": "chat.completion.chunk", "created": 0, "model": MODEL_NAME}
-
-
-def _data(value: object) -> bytes:
-    return b"data: " + msgspec.json.encode(value) + b"\n\n"
