@@ -20,11 +20,14 @@ async def exported(outside: Outside, session: str) -> list[dict[str, object]]:
     return [msgspec.convert(line["event"], dict[str, object]) for line in ended.lines]
 
 
-async def test_a_turn_with_calls_side_by_side_keeps_the_rules_of_messages(outside: Outside) -> None:
+@pytest.mark.parametrize("wire", ["messages", "responses"])
+async def test_a_turn_with_calls_side_by_side_keeps_the_rules_of_its_wire(
+    outside: Outside, wire: WireName
+) -> None:
     both = [bash("echo {i} >> made.txt"), bash("echo {i} >> other.txt")]
     replies = {"repeat": 20, "reasoning": "think {i}", "text": "step {i}", "calls": both, "chunk": 5}
     async with outside.scripted(replies, {"text": "done"}) as model:
-        ended = await outside.hames("-p", "go", *BARE, *outside.to(model, "messages"))
+        ended = await outside.hames("-p", "go", *BARE, *outside.to(model, wire))
         assert (ended.result["result"], ended.result["num_turns"]) == ("done", 21)
         assert [seen.problem for seen in model.seen] == [""] * 21
         assert all(seen.extends for seen in model.seen[1:])
@@ -47,7 +50,17 @@ async def test_the_key_of_anthropic_alone_is_enough(outside: Outside) -> None:
     assert cost > 0
 
 
-@pytest.mark.parametrize(("first", "second"), [("chat", "messages"), ("messages", "chat")])
+PAIRS = [
+    ("chat", "messages"),
+    ("messages", "chat"),
+    ("chat", "responses"),
+    ("responses", "chat"),
+    ("messages", "responses"),
+    ("responses", "messages"),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), PAIRS)
 async def test_a_session_goes_on_over_another_wire_and_back(
     outside: Outside, tmp_path: Path, first: WireName, second: WireName
 ) -> None:
@@ -71,9 +84,3 @@ async def test_a_session_goes_on_over_another_wire_and_back(
     thoughts = [f"think {number}" in last for number in (1, 4, 7)]
     assert thoughts == [True, False, True]
     assert (outside.workspace / "made.txt").read_text().split() == list("112445778")
-
-
-async def test_a_wire_that_is_not_spoken_is_a_wrong_setting(outside: Outside) -> None:
-    where = ["--base-url", "http://127.0.0.1:9", "--model", "m", "--wire", "responses"]
-    ended = await outside.hames("-p", "go", *where, check=52)
-    assert "does not speak responses" in ended.err

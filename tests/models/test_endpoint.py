@@ -4,7 +4,7 @@ from contextlib import aclosing
 import msgspec
 import pytest
 
-from hames.core.errors import ConfigError, FailureKind, ModelError
+from hames.core.errors import FailureKind, ModelError
 from hames.core.events import Usage
 from hames.core.messages import Message, Text, UserMessage
 from hames.core.ports import Alive, AskOptions, Body, Clock, Delta, Pinned, Reply, TextDelta
@@ -14,6 +14,7 @@ from hames.models.client import HttpClient
 from hames.models.endpoint import HttpModel
 from hames.models.messages import MessagesWire
 from hames.models.profiles import resolve
+from hames.models.responses import ResponsesWire
 from hames.testing.clock import VirtualClock
 from hames.testing.model_server import ModelServer, running
 from hames.testing.model_suite import body_of
@@ -354,7 +355,18 @@ async def test_another_server_of_the_messages_wire_gets_the_key_in_both_headers(
     assert f"Authorization: Bearer {KEY}".encode() in lines
 
 
-def test_a_wire_that_cannot_be_asked_is_a_wrong_setting() -> None:
-    where = profile("http://h", wire="responses")
-    with pytest.raises(ConfigError, match="wire"):
-        HttpModel(where, ChatWire(where.provider), HttpClient(RealClock()), RealClock(), None)
+async def test_a_server_of_the_responses_wire_is_asked_and_heard() -> None:
+    server = ModelServer(Script([Served(text="x", reasoning="hm")]), rules="chat", watch=True)
+    async with running(server):
+        where = profile(server.base_url, wire="responses")
+        wire, client = ResponsesWire(where), HttpClient(RealClock())
+        pinned = Pinned("m", "", msgspec.Raw(b"[]"))
+        sent = body_of(wire, pinned, HELLO, AskOptions())
+        model = HttpModel(where, wire, client, RealClock(), KEY)
+        async with aclosing(model.ask(Body((sent,), len(sent), ""))) as stream:
+            items = [item async for item in stream]
+        await client.close()
+    reply = items[-1]
+    assert isinstance(reply, Reply)
+    assert reply.message.text == "x"
+    assert [seen.problem for seen in server.seen] == [""]

@@ -18,7 +18,7 @@ from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
-from hames.core.errors import ConfigError, SandboxError
+from hames.core.errors import SandboxError
 from hames.core.ports import Approver, AskOptions, Model, Sandbox, SandboxPolicy, Tool, Tools, Wire
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Answerer, TurnLimits
@@ -199,7 +199,7 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
 
 
 def wire_for(profile: ModelProfile) -> Wire:
-    """The protocol in which the model is asked. Raises `ConfigError`."""
+    """The protocol in which the model is asked."""
     match profile.provider.wire:
         case "chat":
             return ChatWire(profile.provider, sees=profile.facts.sees)
@@ -208,7 +208,9 @@ def wire_for(profile: ModelProfile) -> Wire:
 
             return MessagesWire(profile)
         case "responses":
-            raise ConfigError('"wire": hames does not speak responses yet; use chat or messages')
+            from hames.models.responses import ResponsesWire  # noqa: PLC0415 - one wire is spoken in a run
+
+            return ResponsesWire(profile)
 
 
 def boundary_of(

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Mapping
 
 import msgspec
 
-from hames.core.errors import ConfigError, ModelError
+from hames.core.errors import ModelError
 from hames.core.ports import Alive, Body, Clock, Delta, Reply, ReplyReader, Wire
 from hames.core.profiles import KeyHeader, ModelProfile, Provider, WireName
 from hames.models.address import endpoint_url
@@ -17,7 +17,11 @@ ERROR_BYTES = 64 * 1024
 QUEUE_FACTOR = 3
 """Signs of life alone keep an attempt open for this many times `first_byte_s`."""
 
-_PATHS: dict[WireName, str] = {"chat": "/chat/completions", "messages": "/messages"}
+_PATHS: dict[WireName, str] = {
+    "chat": "/chat/completions",
+    "messages": "/messages",
+    "responses": "/responses",
+}
 # What the wire itself demands.
 _WIRE_HEADERS: dict[WireName, dict[str, str]] = {"messages": {"anthropic-version": "2023-06-01"}}
 # Compatible servers of the Messages wire differ in which of the two they read.
@@ -150,11 +154,8 @@ class HttpModel:
 
 def _path(provider: Provider) -> str:
     """Where requests go, below the base URL."""
-    path = _PATHS.get(provider.wire)
-    if path is None:
-        choice = ", ".join(_PATHS)
-        raise ConfigError(f"wire: {provider.wire!r} is not one that can be asked; use one of {choice}")
-    # Base URLs of the Messages wire are usually given without the version, those of chat with it.
+    path = _PATHS[provider.wire]
+    # Base URLs of the Messages wire are usually given without the version, those of the others with it.
     versioned = provider.wire == "messages" and not provider.base_url.rstrip("/").endswith("/v1")
     return f"/v1{path}" if versioned else path
 

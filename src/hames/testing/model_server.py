@@ -1,4 +1,4 @@
-"""A scripted model behind real HTTP on loopback, speaking Chat Completions and Anthropic Messages.
+"""A scripted model behind real HTTP on loopback, speaking Chat Completions, Messages and Responses.
 
 python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek] [--record DIR [--bodies]]
 
@@ -23,6 +23,8 @@ import msgspec
 from hames.testing.messages_events import MessagesSpeech
 from hames.testing.messages_rules import broken_messages_rule
 from hames.testing.request_rules import Rules, broken_rule, messages_end
+from hames.testing.responses_events import ResponsesSpeech
+from hames.testing.responses_rules import broken_responses_rule, input_end
 from hames.testing.script import ChatSpeech, Script, Served, ServedUsage, Speech, read_script, stream
 from hames.testing.scripted import MODEL_NAME
 
@@ -32,7 +34,11 @@ _STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-
 
 
 # The wires, by the end of the address.
-_SPEECHES: dict[bytes, Speech] = {b"completions": ChatSpeech(), b"messages": MessagesSpeech()}
+_SPEECHES: dict[bytes, Speech] = {
+    b"completions": ChatSpeech(),
+    b"messages": MessagesSpeech(),
+    b"responses": ResponsesSpeech(),
+}
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -63,9 +69,10 @@ class Answer(msgspec.Struct, frozen=True):
 class ModelServer:
     """Answers by the number of requests answered; a request that breaks a rule is not counted.
 
-    `rules` are those of Chat Completions; Messages has its own, unless they are `none`. Without `rules`,
-    `watch` and `record` it never looks into a body, so that its own cost stays small. `watch` fills `seen`;
-    `record` names a directory that gets it as `requests.jsonl`, and with `bodies` each body as a file.
+    `rules` are those of Chat Completions; the other wires have their own, unless they are `none`. Without
+    `rules`, `watch` and `record` it never looks into a body, so that its own cost stays small. `watch` fills
+    `seen`; `record` names a directory that gets it as `requests.jsonl`, and with `bodies` each body as a
+    file.
     """
 
     def __init__(
@@ -90,22 +97,32 @@ class ModelServer:
 
     def answer(self, speech: Speech, body: bytes, monotonic: float, wall: float) -> Answer:
         """The reply to a request."""
-        if isinstance(speech, MessagesSpeech) and self._rules != "none":
-            problem = broken_messages_rule(body)
-        else:
-            problem = broken_rule(body, self._rules)
+        problem = self._problem(speech, body)
         if not problem:
             self.served += 1
         if self._watch:
             self._note(body, monotonic, wall, problem)
+            end = input_end(body) if isinstance(speech, ResponsesSpeech) else messages_end(body)
+            self._prefix = body[:end]
         usage = ServedUsage(len(body) // 4, 10, cached=min(self._last_size, len(body)) // 4)
         self._last_size = len(body)
         reply = Served(status=400, message=problem) if problem else self._script.reply(self.served)
         return Answer(speech, reply, self.served, usage)
 
+    def _problem(self, speech: Speech, body: bytes) -> str:
+        """The rule of its wire that a request breaks."""
+        if self._rules == "none":
+            return ""
+        match speech:
+            case MessagesSpeech():
+                return broken_messages_rule(body)
+            case ResponsesSpeech():
+                return broken_responses_rule(body)
+            case _:
+                return broken_rule(body, self._rules)
+
     def _note(self, body: bytes, monotonic: float, wall: float, problem: str) -> None:
         extends = body.startswith(self._prefix) if self.seen else None
-        self._prefix = body[: messages_end(body)]
         number = len(self.seen) + 1
         seen = Seen(number, len(body), sha256(body).hexdigest(), extends, monotonic, wall, problem)
         self.seen.append(seen)
@@ -167,7 +184,7 @@ class _Connection(asyncio.Protocol):
         if method == b"get" and path.endswith(b"/models"):
             listed = {"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]}
             self._send_json(200, listed, {})
-        elif method != b"post" or not path.endswith((b"/chat/completions", b"/v1/messages")):
+        elif method != b"post" or not path.endswith((b"/chat/completions", b"/v1/messages", b"/responses")):
             self._send_json(404, _complaint("there is nothing at this address"), {})
         else:
             speech = _SPEECHES[path.rpartition(b"/")[2]]
