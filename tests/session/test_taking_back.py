@@ -457,6 +457,10 @@ async def test_what_was_cut_short_and_is_asked_for_again_is_done_once(
     assert (took.through, took.said) == (start, ())
     assert ground.files() == {"a": "644 mine"}
     assert len(heard((await ground.host.resume(session.id)).view)) == 3
+    await cut(ground, dying, redo(ground.host, session.id, Wanted(context=False, force=("a",))))
+    again = Wanted(context=False, force=(str(ground.root / "a"),))
+    assert (await redo(ground.host, session.id, again)).kept == ()
+    assert ground.files() == {**AFTER, "a": "644 mine"}
 
 
 @pytest.mark.parametrize("dying", [DyingBefore, DyingAfter])

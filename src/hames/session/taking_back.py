@@ -1,6 +1,7 @@
 """Undo, redo and rewind: files and view go back together, and what the user did stays."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -225,8 +226,12 @@ def begun_before(held: Held, what: TakenBack, wanted: Wanted) -> RestoreStarted 
     done = held.made_good
     if done is None or not wanted.files:
         return None
-    begun = (done.what, done.context, done.force)
-    return done if begun == (what, wanted.context, wanted.force) else None
+    begun = (done.what, done.context, _places(held, done.force))
+    return done if begun == (what, wanted.context, _places(held, wanted.force)) else None
+
+
+def _places(held: Held, paths: Iterable[str]) -> set[str]:
+    return {os.path.normpath(os.path.join(held.root, shown_path(path))) for path in paths}
 
 
 async def told_again(held: Held, done: RestoreStarted) -> TookBack:
@@ -235,7 +240,7 @@ async def told_again(held: Held, done: RestoreStarted) -> TookBack:
     ends = [entry.event for entry in entries if isinstance(entry.event, FilesRestored)]
     start = max(entry.seq for entry in entries if isinstance(entry.event, RestoreStarted))
     now, was, to, after = [await keeper.load(tree) for tree in (done.now, done.was, done.to, ends[-1].tree)]
-    found = {presentable(each.path): each for each in plan(now, was, to, done.force).conflicts}
+    found = {presentable(shown_path(each.path)): each for each in plan(now, was, to, done.force).conflicts}
     kept = [found.get(path) or Conflict(path, None, None, to.get(path), "changed") for path in ends[-1].kept]
     before = [entry for entry in entries if entry.seq < start]
     return TookBack(
@@ -243,10 +248,10 @@ async def told_again(held: Held, done: RestoreStarted) -> TookBack:
         done.what,
         done.through,
         said=words_after(before, done.through) if done.context else (),
-        changed=tuple((each.path, each.kind) for each in diff(now, after)),
+        changed=tuple((shown_path(each.path), each.kind) for each in diff(now, after)),
         kept=await _kept(held, kept),
         failed=tuple(Failure(path, "it could not be changed") for path in ends[-1].failed),
-        not_covered=after.not_covered,
+        not_covered=shown_gaps(after.not_covered),
     )
 
 
