@@ -16,11 +16,13 @@ _FINE = (0, 3)
 
 
 class State(NamedTuple):
-    """Where a session is: the world, the turns that count, and the request that the next one extends."""
+    """Where a session is: the world, the turns that count, and the request that the next one extends.
+    `in_turn`: a turn is open there, and whoever resumes the session without words goes on with it."""
 
     moment: Moment
     turns: tuple[int, ...]
     last: bytes
+    in_turn: bool = False
 
 
 class Step(NamedTuple):
@@ -55,7 +57,7 @@ class Traveller:
         """The agent is about to begin one."""
         turn = len(self._before)
         self._before[turn] = self._now()
-        self._state = self._before[turn]._replace(turns=(*self._state.turns, turn))
+        self._state = self._before[turn]._replace(turns=(*self._state.turns, turn), in_turn=False)
         self._left = ()
 
     def end_turn(self) -> None:
@@ -81,7 +83,7 @@ class Traveller:
         request = self._run.random.choice(self.requests())
         sent = str(request.event["sha256"])
         last = next(seen.before for seen in self._run.model.requests if seen.sha256 == sent)
-        state = State(self.past.at[sent], self._turns[sent], last)
+        state = State(self.past.at[sent], self._turns[sent], last, in_turn=True)
         return Step(self._run.target.rewind(request.seq), state, (*self._left, self._now()))
 
     def choose(self) -> Step:
@@ -101,12 +103,13 @@ class Traveller:
         run.world.remember()
         run.tell(step.name)
         changes = 7 * len(differing(self.past.take().picture, step.to.moment.picture))
+        may_resume = not (self._state.in_turn or step.to.in_turn)
         for _ in range(strikes):
             if await self._is_over(step, self._strike(changes)):
                 break
             if run.random.random() < 0.3:
                 self.edit()
-            if run.random.random() < 0.2 and await self._is_over_by_resuming():
+            if run.random.random() < 0.2 and may_resume and await self._is_over_by_resuming():
                 break
         else:
             await self._is_over(step)
