@@ -12,6 +12,8 @@ from hames.core.messages import Part, Text
 from hames.core.text import clean, clip, presentable
 from hames.loop.kit import Kit
 
+_End = CallFinished | CallLost | JobFinished
+
 NAMED_PATHS = 30
 NAMED_BYTES = 2000
 """What the model is told of the paths that have changed since the start of a call whose end nobody knows."""
@@ -38,14 +40,13 @@ async def look_after(kit: Kit, paths: Sequence[str] | None = None) -> BlobId | N
 
 async def with_tree(kit: Kit, events: Sequence[AnyEvent]) -> list[AnyEvent]:
     """These events, the ends among them with the tree that was left. Nothing is looked at without one."""
-    ends = [event for event in events if isinstance(event, CallFinished | CallLost | JobFinished)]
-    if not ends:
+    if not any(isinstance(event, _End) for event in events):
         return list(events)
     tree = await look_after(kit)
-    return [await _left(kit, event, tree) if event in ends else event for event in events]
+    return [await _left(kit, event, tree) if isinstance(event, _End) else event for event in events]
 
 
-async def _left(kit: Kit, event: AnyEvent, tree: BlobId | None) -> AnyEvent:
+async def _left(kit: Kit, event: _End, tree: BlobId | None) -> AnyEvent:
     if isinstance(event, CallLost):
         parts = (*event.parts, *await changed_since(kit, event.call, tree))
         return msgspec.structs.replace(event, parts=parts, tree_after=tree)

@@ -20,6 +20,7 @@ from hames.core.messages import (
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import Provider
 from hames.models.chat_reader import ChatReader, reasoning_field
+from hames.models.pictures import words_of
 
 _encode = msgspec.json.encode
 _specs = msgspec.json.Decoder(list[ToolSpec])
@@ -133,7 +134,4 @@ class ChatWire:
 
 
 def _words(parts: tuple[Part, ...], why_not: str) -> str:
-    return "\n".join(
-        part.text if isinstance(part, Text) else f"[{part.media_type} picture, not shown: {why_not}]"
-        for part in parts
-    )
+    return "\n".join(words_of(part, why_not) for part in parts)

@@ -1,11 +1,9 @@
 """Puts together the calls of a streamed Chat Completions reply. Pure."""
 
-from hashlib import sha256
-
 import msgspec
 
-from hames.core.ids import CallId
 from hames.core.messages import Call
+from hames.models.calls import Written, is_object, with_own_ids
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
@@ -57,19 +55,8 @@ class CallsReader:
 
     def calls(self, raw: bytes) -> tuple[tuple[Call, ...], list[str]]:
         """The calls, in the order in which they began, and what was mended. Wire ids are unique."""
-        repairs: list[str] = []
-        used: set[str] = set()
-        calls: list[Call] = []
-        for at, slot in enumerate(self._slots):
-            wire_id = slot.wire_id
-            if not wire_id or wire_id in used:
-                # From the bytes of the reply: the same for the same reply, another in the next one.
-                wire_id = f"call_{sha256(raw).hexdigest()[:16]}_{at}"
-                trouble = "twice" if slot.wire_id else "missing"
-                repairs.append(f"the id of call {at} was {trouble}: it is now {wire_id}")
-            used.add(wire_id)
-            calls.append(Call(CallId(""), wire_id, slot.name, "".join(slot.arguments)))
-        return tuple(calls), repairs
+        written = (Written(slot.wire_id, slot.name, "".join(slot.arguments)) for slot in self._slots)
+        return with_own_ids(written, raw)
 
     def _place(self, piece: CallPiece, name: str) -> int:
         for at in range(len(self._slots) - 1, -1, -1):
@@ -91,15 +78,6 @@ class CallsReader:
         # arguments of its own.
         more = piece.function is not None and _text(piece.function.arguments)
         return name == slot.name and not (more and is_object("".join(slot.arguments)))
-
-
-def is_object(arguments: str) -> bool:
-    """The arguments are a whole JSON object: they cannot have been cut."""
-    try:
-        msgspec.json.decode(arguments.encode(), type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return False
-    return True
 
 
 def _text(arguments: msgspec.Raw) -> str:

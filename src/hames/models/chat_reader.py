@@ -9,9 +9,11 @@ from hames.core.events import Usage
 from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
 from hames.core.ports import Alive, CallDelta, Delta, ReasoningDelta, Reply, TextDelta
 from hames.core.profiles import Provider
-from hames.models.chat_calls import CallPiece, CallsReader, is_object
+from hames.models.calls import is_object
+from hames.models.chat_calls import CallPiece, CallsReader
 from hames.models.failures import stream_failure
-from hames.models.sse import EventCutter, begins_json, without_halves
+from hames.models.reply_stream import ReplyStream
+from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -76,10 +78,7 @@ class ChatReader:
 
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._raw: list[bytes] = []
-        self._cutter = EventCutter()
-        # None until it is known whether the body is one JSON value, as from a server without streaming.
-        self._whole: bool | None = None
+        self._stream = ReplyStream(provider.name)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._reasoning_field = provider.reasoning_field
@@ -88,41 +87,31 @@ class ChatReader:
         self._finish = ""
         self._model = ""
         self._usage = Usage()
-        self._error = b""
-        self._unreadable = 0
-        self._misshapen = ""
-        self._repairs: list[str] = []
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        self._raw.append(data)
-        if self._whole is None:
-            self._whole = begins_json(self._raw)
-        return [] if self._whole else self._take(self._cutter.feed(data))
+        return self._take(self._stream.feed(data))
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
-        raw = b"".join(self._raw)
-        if self._whole:
+        stream, raw = self._stream, self._stream.raw
+        if stream.is_whole:
             self._read(raw, [])
         else:
-            self._take(self._cutter.end())
+            self._take(stream.end())
         self._raise_trouble(raw)
         calls, repairs = self._calls.calls(raw)
         finish = self._finished(calls, raw)
-        text = "".join(self._text)
-        if not calls and not text.strip() and not (finish == "length" and self._reasoning):
-            raise ModelError("empty", f"{self._provider.name} sent an empty reply", raw=raw)
-        if self._unreadable:
-            self._repairs.append(f"{self._unreadable} events that are not JSON were skipped")
+        message = AssistantMessage("".join(self._text), self._kept_reasoning(), calls)
+        stream.check_content(message, finish, raw, is_thought=bool(self._reasoning))
         return Reply(
-            message=AssistantMessage(text, self._kept_reasoning(), calls),
+            message=message,
             finish=finish,
             model=self._model,
             usage=self._usage,
             raw=raw,
             first_byte_s=first_byte_s,
-            repairs=(*self._repairs, *repairs),
+            repairs=stream.all_repairs(repairs),
         )
 
     def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
@@ -152,17 +141,17 @@ class ChatReader:
         if usage and usage != b"null":
             self._count(usage)
         error = bytes(event.error)
-        if error and error != b"null" and not self._error:
-            self._error = error
+        if error and error != b"null" and not self._stream.error:
+            self._stream.error = error
 
     def _decoded(self, data: bytes) -> _Event | None:
         try:
             return _events.decode(data)
         except msgspec.ValidationError as error:
             if data.lstrip()[:1] == b"{":
-                self._misshapen = self._misshapen or str(error)
+                self._stream.misshapen = self._stream.misshapen or str(error)
             else:
-                self._unreadable += 1
+                self._stream.unreadable += 1
         except (msgspec.DecodeError, UnicodeDecodeError):
             return self._mended(data)
         return None
@@ -172,9 +161,9 @@ class ChatReader:
         try:
             event = _events.decode(without_halves(data))
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._unreadable += 1
+            self._stream.unreadable += 1
             return None
-        self._repairs.append("half a character was replaced")
+        self._stream.repairs.append("half a character was replaced")
         return event
 
     def _add(self, delta: _Delta, deltas: list[Delta], *, whole: bool) -> None:
@@ -198,7 +187,7 @@ class ChatReader:
         try:
             usage = _usages.decode(data)
         except msgspec.DecodeError:
-            self._repairs.append("the usage could not be read")
+            self._stream.repairs.append("the usage could not be read")
             return
         prompt, completion = usage.prompt_tokens_details, usage.completion_tokens_details
         total = max(usage.prompt_tokens or 0, 0)
@@ -209,16 +198,11 @@ class ChatReader:
 
     def _raise_trouble(self, raw: bytes) -> None:
         name = self._provider.name
-        if self._error:
-            failure = stream_failure(self._error, name)
+        if self._stream.error:
+            failure = stream_failure(self._stream.error, name)
             failure.raw = raw
             raise failure
-        if self._misshapen:
-            raise ModelError(
-                "malformed", f"{name} sent an event that cannot be read: {self._misshapen}", raw=raw
-            )
-        if not self._finish:
-            raise ModelError("cut", f"the reply of {name} ended before it was finished", raw=raw)
+        self._stream.check_end(raw, is_ended=bool(self._finish))
         if self._finish in _BROKEN_OFF:
             raise ModelError("overload", f"{name} broke the reply off: {self._finish}", raw=raw)
         if self._refusal:

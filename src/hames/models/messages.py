@@ -2,11 +2,10 @@
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from hashlib import sha256
 
 import msgspec
 
-from hames.core.ids import BlobId, CallId
+from hames.core.ids import BlobId
 from hames.core.messages import (
     ALONE,
     AssistantMessage,
@@ -15,26 +14,24 @@ from hames.core.messages import (
     Message,
     Part,
     ResultPlace,
-    Text,
     ToolMessage,
     UserMessage,
 )
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import ModelProfile
-from hames.models.chat_calls import is_object
+from hames.models.calls import is_object, is_plain, sent_id
 from hames.models.messages_blocks import maker, replayed, words_block
 from hames.models.messages_reader import MessagesReader
+from hames.models.pictures import KINDS, words_of
 
 _encode = msgspec.json.encode
 _specs = msgspec.json.Decoder(list[ToolSpec])
 
 _MARK = b',"cache_control":{"type":"ephemeral"}'
-_PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
+_UNSEEN = "this model cannot see it"
 _NOTHING = "[no words]"
 # A provider that wants reasoning beside calls takes an empty block where there was none.
 _NO_THOUGHT = b'{"type":"thinking","thinking":"","signature":""}'
-# Shorter ids, as `call_0`, are not unique in a session, and the server wants each call to have its own.
-_ID_CHARS = range(10, 65)
 _SAID = (b'{"type":"text"', b'{"type":"tool_use"')
 
 
@@ -101,7 +98,7 @@ class MessagesWire:
     def _content(self, parts: tuple[Part, ...], images: Mapping[BlobId, bytes]) -> bytes:
         """A string, or blocks where there are pictures; nothing for blank words, which are refused."""
         if not any(self._shows(part) for part in parts):
-            words = "\n".join(map(_words, parts))
+            words = "\n".join(words_of(part, _UNSEEN) for part in parts)
             return _encode(words) if words.strip() else b""
         blocks: list[bytes] = []
         for part in parts:
@@ -110,15 +107,15 @@ class MessagesWire:
                 source = b'{"type":"base64","media_type":%b,"data":"%b"}' % (_encode(part.media_type), data)
                 blocks.append(b'{"type":"image","source":' + source + b"}")
             else:
-                blocks += words_block(_words(part))
+                blocks += words_block(words_of(part, _UNSEEN))
         return b"[" + b",".join(blocks) + b"]"
 
     def _shows(self, part: Part) -> bool:
-        return self._sees and isinstance(part, Image) and part.media_type in _PICTURES
+        return self._sees and isinstance(part, Image) and part.media_type in KINDS
 
     def _result(self, message: ToolMessage, images: Mapping[BlobId, bytes]) -> bytes:
         content = self._content(message.parts, images)
-        answered = _encode(_call_id(message.wire_id, message.call))
+        answered = _encode(sent_id(message.wire_id, message.call))
         said = b',"content":' + content if content else b""
         return b'{"type":"tool_result","tool_use_id":' + answered + said + b"}"
 
@@ -140,7 +137,7 @@ def _call_block(call: Call) -> bytes:
     # Arguments go back letter for letter; only an object can.
     arguments = call.arguments.encode() if is_object(call.arguments) else _unread(call.arguments)
     return b'{"type":"tool_use","id":%b,"name":%b,"input":%b}' % (
-        _encode(_call_id(call.wire_id, call.id)),
+        _encode(sent_id(call.wire_id, call.id)),
         _encode(_tool_name(call.name)),
         arguments,
     )
@@ -150,23 +147,6 @@ def _unread(arguments: str) -> bytes:
     return _encode({"arguments that are not a JSON object": arguments}) if arguments.strip() else b"{}"
 
 
-def _call_id(wire_id: str, call: CallId) -> str:
-    """The id that came with the call, or one of our own where the server would not take it."""
-    if _fits(wire_id) and len(wire_id) in _ID_CHARS:
-        return wire_id
-    return "call_" + sha256(f"{call} {wire_id}".encode()).hexdigest()[:24]
-
-
 def _tool_name(name: str) -> str:
     """Another server's model may have asked for a tool whose name this one would refuse."""
-    return name if _fits(name) else "".join(letter if _fits(letter) else "_" for letter in name) or "_"
-
-
-def _fits(name: str) -> bool:
-    return name.isascii() and name.replace("_", "a").replace("-", "a").isalnum()
-
-
-def _words(part: Part) -> str:
-    if isinstance(part, Text):
-        return part.text
-    return f"[{part.media_type} picture, not shown: this model cannot see it]"
+    return name if is_plain(name) else "".join(each if is_plain(each) else "_" for each in name) or "_"

@@ -1,13 +1,11 @@
 """The content blocks of one Anthropic reply: put together from a stream, and back in their order. Pure."""
 
-from hashlib import sha256
-
 import msgspec
 
-from hames.core.ids import CallId
 from hames.core.messages import Call
 from hames.core.ports import CallDelta, Delta, ReasoningDelta, TextDelta
 from hames.core.profiles import ModelProfile
+from hames.models.calls import Written, with_own_ids
 
 _encode = msgspec.json.encode
 _THOUGHTS = ("thinking", "redacted_thinking")
@@ -141,21 +139,12 @@ class BlocksReader:
 
     def calls(self, raw: bytes) -> tuple[tuple[Call, ...], list[str]]:
         """The calls, and what was mended. Wire ids are unique."""
-        repairs: list[str] = []
-        used: set[str] = set()
-        calls: list[Call] = []
-        for at, block in enumerate(block for block in self._blocks if block.begin.type == "tool_use"):
-            wire_id = block.begin.id or ""
-            if not wire_id or wire_id in used:
-                # From the bytes of the reply: the same for the same reply, another in the next one.
-                trouble = "twice" if wire_id else "missing"
-                wire_id = f"call_{sha256(raw).hexdigest()[:16]}_{at}"
-                repairs.append(f"the id of call {at} was {trouble}: it is now {wire_id}")
-            used.add(wire_id)
-            calls.append(Call(CallId(""), wire_id, block.begin.name or "", block.arguments()))
+        blocks = [block for block in self._blocks if block.begin.type == "tool_use"]
+        written = (Written(each.begin.id or "", each.begin.name or "", each.arguments()) for each in blocks)
+        calls, repairs = with_own_ids(written, raw)
         left_out = {block.begin.type for block in self._blocks} - {"text", "tool_use", *_THOUGHTS}
         repairs += [f"blocks of the kind {kind!r} were left out" for kind in sorted(left_out)]
-        return tuple(calls), repairs
+        return calls, repairs
 
     def opaque(self, *, cut: bool) -> str | None:
         """The thoughts as they came, and the places of words and calls among them; None without thoughts.

@@ -9,10 +9,11 @@ from hames.core.events import Usage
 from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
 from hames.core.ports import Alive, Delta, Reply
 from hames.core.profiles import ModelProfile
-from hames.models.chat_calls import is_object
+from hames.models.calls import is_object
 from hames.models.failures import stream_failure
 from hames.models.messages_blocks import BlockDelta, BlocksReader, maker
-from hames.models.sse import EventCutter, begins_json, without_halves
+from hames.models.reply_stream import ReplyStream
+from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
     "end_turn": "stop",
@@ -75,53 +76,41 @@ class MessagesReader:
     def __init__(self, profile: ModelProfile) -> None:
         self._name = profile.provider.name
         self._maker = maker(profile)
-        self._raw: list[bytes] = []
-        self._cutter = EventCutter()
-        # None until it is known whether the body is one JSON value, as from a server without streaming.
-        self._whole: bool | None = None
+        self._stream = ReplyStream(profile.provider.name)
         self._blocks = BlocksReader()
         self._finish = ""
         self._stop = b""
         self._model = ""
         self._counted = _Usage()
-        self._error = b""
-        self._unreadable = 0
-        self._misshapen = ""
-        self._repairs: list[str] = []
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        self._raw.append(data)
-        if self._whole is None:
-            self._whole = begins_json(self._raw)
-        return [] if self._whole else self._take(self._cutter.feed(data))
+        return self._take(self._stream.feed(data))
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
-        raw = b"".join(self._raw)
-        if self._whole:
+        stream, raw = self._stream, self._stream.raw
+        if stream.is_whole:
             self._read(raw, [], whole=True)
         else:
-            self._take(self._cutter.end())
+            self._take(stream.end())
         self._raise_trouble(raw)
         calls, repairs = self._blocks.calls(raw)
         text = self._blocks.text
         finish, calls = self._finished(calls, text, raw)
         opaque = self._blocks.opaque(cut=finish not in ("stop", "calls"))
         thought = self._blocks.reasoning
-        if not calls and not text.strip() and not (finish == "length" and (thought or opaque)):
-            raise ModelError("empty", f"{self._name} sent an empty reply", raw=raw)
-        if self._unreadable:
-            self._repairs.append(f"{self._unreadable} events that are not JSON were skipped")
         reasoning = Reasoning(self._maker, thought, opaque) if thought or opaque else None
+        message = AssistantMessage(text, reasoning, calls)
+        stream.check_content(message, finish, raw, is_thought=reasoning is not None)
         return Reply(
-            message=AssistantMessage(text, reasoning, calls),
+            message=message,
             finish=finish,
             model=self._model,
             usage=_usage(self._counted),
             raw=raw,
             first_byte_s=first_byte_s,
-            repairs=(*self._repairs, *repairs),
+            repairs=stream.all_repairs(repairs),
         )
 
     def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
@@ -143,9 +132,9 @@ class MessagesReader:
         except (msgspec.DecodeError, UnicodeDecodeError):
             mended = without_halves(data)
             if mended == data:
-                self._unreadable += 1
+                self._stream.unreadable += 1
             else:
-                self._repairs.append("half a character was replaced")
+                self._stream.repairs.append("half a character was replaced")
                 self._read(mended, deltas, whole=whole)
             return
         if event.type == "content_block_delta" and event.delta is not None:
@@ -173,14 +162,14 @@ class MessagesReader:
                 self._begin(_messages.decode(data), deltas)
             case _:
                 error = bytes(event.error)
-                if error and error != b"null" and not self._error:
-                    self._error = error
+                if error and error != b"null" and not self._stream.error:
+                    self._stream.error = error
 
     def _note_shape(self, data: bytes, error: Exception) -> None:
         if data.lstrip()[:1] == b"{":
-            self._misshapen = self._misshapen or str(error)
+            self._stream.misshapen = self._stream.misshapen or str(error)
         else:
-            self._unreadable += 1
+            self._stream.unreadable += 1
 
     def _begin(self, message: _Message, deltas: list[Delta]) -> None:
         self._model = message.model or self._model
@@ -197,7 +186,7 @@ class MessagesReader:
         try:
             later = _usages.decode(data) if bytes(data) != b"null" else _Usage()
         except msgspec.DecodeError:
-            self._repairs.append("the usage could not be read")
+            self._stream.repairs.append("the usage could not be read")
             return
         was = self._counted
         self._counted = _Usage(
@@ -209,16 +198,11 @@ class MessagesReader:
         )
 
     def _raise_trouble(self, raw: bytes) -> None:
-        if self._error:
-            failure = stream_failure(self._error, self._name)
+        if self._stream.error:
+            failure = stream_failure(self._stream.error, self._name)
             failure.raw = raw
             raise failure
-        if self._misshapen:
-            raise ModelError(
-                "malformed", f"{self._name} sent an event that cannot be read: {self._misshapen}", raw=raw
-            )
-        if not self._finish:
-            raise ModelError("cut", f"the reply of {self._name} ended before it was finished", raw=raw)
+        self._stream.check_end(raw, is_ended=bool(self._finish))
 
     def _finished(self, calls: tuple[Call, ...], text: str, raw: bytes) -> tuple[Finish, tuple[Call, ...]]:
         """Why the model stopped, and the calls that are whole."""

@@ -2,11 +2,10 @@
 
 from binascii import b2a_base64
 from collections.abc import Mapping
-from hashlib import sha256
 
 import msgspec
 
-from hames.core.ids import BlobId, CallId
+from hames.core.ids import BlobId
 from hames.core.messages import (
     ALONE,
     AssistantMessage,
@@ -15,18 +14,15 @@ from hames.core.messages import (
     Message,
     Part,
     ResultPlace,
-    Text,
     ToolMessage,
     UserMessage,
 )
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import ModelProfile
+from hames.models.calls import sent_id
+from hames.models.pictures import KINDS, words_of
 from hames.models.responses_layout import Called, Item, Said, Thought, plain_items, read_layout
 from hames.models.responses_reader import ResponsesReader
-
-# Shorter ids, as `call_0`, are not unique in a session; longer ones are refused.
-_ID_CHARS = range(10, 65)
-_PICTURES = ("image/png", "image/jpeg", "image/webp", "image/gif")
 
 # A provider that wants reasoning beside calls takes an empty item where there was none.
 _NO_THOUGHT = Thought(b'{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":""}]}')
@@ -76,7 +72,7 @@ class ResponsesWire:
                 return _reply(self._items(message), message.calls)
             case ToolMessage(call=call, wire_id=wire_id, parts=parts):
                 return b'{"type":"function_call_output","call_id":%b,"output":%b}' % (
-                    _call_id(wire_id, call),
+                    _encode(sent_id(wire_id, call)),
                     self._content(parts, images),
                 )
 
@@ -105,7 +101,7 @@ class ResponsesWire:
 
     def _content(self, parts: tuple[Part, ...], images: Mapping[BlobId, bytes]) -> bytes:
         if not self._sees or not any(isinstance(part, Image) for part in parts):
-            return _encode("\n".join(_words(part, "this model cannot see pictures") for part in parts))
+            return _encode("\n".join(words_of(part, "this model cannot see pictures") for part in parts))
         return b"[%b]" % b",".join(_part(part, images) for part in parts)
 
     def _items(self, message: AssistantMessage) -> list[Item]:
@@ -150,29 +146,15 @@ def _called(name: str, call: Call) -> bytes:
     own = b'"id":%b,' % _encode(name) if name else b""
     return b'{"type":"function_call",%b"call_id":%b,"name":%b,"arguments":%b}' % (
         own,
-        _call_id(call.wire_id, call.id),
+        _encode(sent_id(call.wire_id, call.id)),
         _encode(call.name),
         _encode(call.arguments),
     )
 
 
-def _call_id(wire_id: str, call: CallId) -> bytes:
-    """The id of a call as this protocol takes it, the same for the call and its result."""
-    letters = wire_id.replace("_", "").replace("-", "")
-    if len(wire_id) in _ID_CHARS and letters.isascii() and letters.isalnum():
-        return _encode(wire_id)
-    return _encode(f"call_{sha256(f'{call} {wire_id}'.encode()).hexdigest()[:24]}")
-
-
 def _part(part: Part, images: Mapping[BlobId, bytes]) -> bytes:
-    if isinstance(part, Image) and part.media_type in _PICTURES:
+    if isinstance(part, Image) and part.media_type in KINDS:
         data = b2a_base64(images[part.blob], newline=False).decode()
         url = _encode(f"data:{part.media_type};base64,{data}")
         return b'{"type":"input_image","detail":"auto","image_url":%b}' % url
-    return b'{"type":"input_text","text":%b}' % _encode(_words(part, "the server does not take this kind"))
-
-
-def _words(part: Part, why_not: str) -> str:
-    if isinstance(part, Text):
-        return part.text
-    return f"[{part.media_type} picture, not shown: {why_not}]"
+    return b'{"type":"input_text","text":%b}' % _encode(words_of(part, "the server does not take this kind"))

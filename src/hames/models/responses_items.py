@@ -1,14 +1,13 @@
 """Puts together the output items of a streamed Responses reply. Pure."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Literal
 
 import msgspec
 
-from hames.core.ids import CallId
 from hames.core.messages import Call
 from hames.core.ports import CallDelta, Delta, ReasoningDelta, TextDelta
+from hames.models.calls import Written, with_own_ids
 from hames.models.responses_layout import (
     BETWEEN,
     Called,
@@ -129,18 +128,9 @@ class ItemsReader:
     def calls(self, raw: bytes) -> tuple[tuple[Call, ...], list[str]]:
         """The calls in their order, and what was mended or left out. Wire ids are unique."""
         repairs = [f"an item of the kind {kind!r} was left out" for kind in self._others]
-        used: set[str] = set()
-        calls: list[Call] = []
-        for at, slot in enumerate(self._of("function_call")):
-            wire_id = slot.call_id
-            if not wire_id or wire_id in used:
-                # From the bytes of the reply: the same for the same reply, another in the next one.
-                wire_id = f"call_{sha256(raw).hexdigest()[:16]}_{at}"
-                trouble = "twice" if slot.call_id else "missing"
-                repairs.append(f"the id of call {at} was {trouble}: it is now {wire_id}")
-            used.add(wire_id)
-            calls.append(Call(CallId(""), wire_id, slot.name, slot.text))
-        return tuple(calls), repairs
+        written = (Written(slot.call_id, slot.name, slot.text) for slot in self._of("function_call"))
+        calls, mended = with_own_ids(written, raw)
+        return calls, [*repairs, *mended]
 
     def doubtful(self, calls: Sequence[Call]) -> list[Call]:
         """Those of `calls` that the server has never called whole."""

@@ -9,10 +9,11 @@ from hames.core.errors import FailureKind, ModelError
 from hames.core.events import Usage
 from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
 from hames.core.ports import Alive, Delta, Reply
-from hames.models.chat_calls import is_object
+from hames.models.calls import is_object
 from hames.models.failures import stream_failure
+from hames.models.reply_stream import ReplyStream
 from hames.models.responses_items import ItemsReader
-from hames.models.sse import EventCutter, begins_json, without_halves
+from hames.models.sse import without_halves
 
 _INCOMPLETE: dict[str, Finish] = {"max_output_tokens": "length", "content_filter": "filter"}
 
@@ -104,50 +105,37 @@ class ResponsesReader:
     def __init__(self, name: str, mark: str) -> None:
         self._name = name
         self._mark = mark
-        self._raw: list[bytes] = []
-        self._cutter = EventCutter()
-        # None until it is known whether the body is one JSON value, as from a server without streaming.
-        self._whole: bool | None = None
+        self._stream = ReplyStream(name)
         self._items = ItemsReader()
         self._finish: Finish | None = None
         self._model = ""
         self._usage = Usage()
-        self._error = b""
-        self._unreadable = 0
-        self._misshapen = ""
-        self._repairs: list[str] = []
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        self._raw.append(data)
-        if self._whole is None:
-            self._whole = begins_json(self._raw)
-        return [] if self._whole else self._take(self._cutter.feed(data))
+        return self._take(self._stream.feed(data))
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
-        raw = b"".join(self._raw)
-        if self._whole:
+        stream, raw = self._stream, self._stream.raw
+        if stream.is_whole:
             self._read_whole(raw)
         else:
-            self._take(self._cutter.end())
+            self._take(stream.end())
         ended = self._ended(raw)
         items = self._items
         calls, repairs = items.calls(raw)
         finish = self._finished(ended, calls, raw)
-        text = items.text
-        if not calls and not text.strip() and not (finish == "length" and items.thought):
-            raise ModelError("empty", f"{self._name} sent an empty reply", raw=raw)
-        if self._unreadable:
-            self._repairs.append(f"{self._unreadable} events that are not JSON were skipped")
+        message = AssistantMessage(items.text, self._reasoning(), calls)
+        stream.check_content(message, finish, raw, is_thought=items.thought)
         return Reply(
-            message=AssistantMessage(text, self._reasoning(), calls),
+            message=message,
             finish=finish,
             model=self._model,
             usage=self._usage,
             raw=raw,
             first_byte_s=first_byte_s,
-            repairs=(*self._repairs, *repairs),
+            repairs=stream.all_repairs(repairs),
         )
 
     def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
@@ -165,7 +153,7 @@ class ResponsesReader:
             self._read(_events.decode(data), data, deltas)
         except msgspec.ValidationError as error:
             if _name(data) in _READ:
-                self._misshapen = self._misshapen or str(error)
+                self._stream.misshapen = self._stream.misshapen or str(error)
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._mend(data, deltas)
 
@@ -174,9 +162,9 @@ class ResponsesReader:
         try:
             self._read(_events.decode(without_halves(data)), data, deltas)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._unreadable += 1
+            self._stream.unreadable += 1
         else:
-            self._repairs.append("half a character was replaced")
+            self._stream.repairs.append("half a character was replaced")
 
     def _read(self, event: _Event, data: bytes, deltas: list[Delta]) -> None:
         said = event.delta or ""
@@ -215,9 +203,9 @@ class ResponsesReader:
         try:
             self._close(_responses.decode(raw), "", [])
         except msgspec.ValidationError as error:
-            self._misshapen = str(error)
+            self._stream.misshapen = str(error)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            self._unreadable += 1
+            self._stream.unreadable += 1
 
     def _close(self, response: _Response, how: str, deltas: list[Delta]) -> None:
         """The last event, or the whole body. What it says of its state counts before its name."""
@@ -238,13 +226,13 @@ class ResponsesReader:
                     self._fail(bytes(response.error))
 
     def _fail(self, error: bytes) -> None:
-        self._error = self._error or error
+        self._stream.error = self._stream.error or error
 
     def _count(self, data: bytes) -> None:
         try:
             usage = _usages.decode(data)
         except msgspec.DecodeError:
-            self._repairs.append("the usage could not be read")
+            self._stream.repairs.append("the usage could not be read")
             return
         total, output = max(usage.input_tokens or 0, 0), max(usage.output_tokens or 0, 0)
         cached = (usage.input_tokens_details and usage.input_tokens_details.cached_tokens) or 0
@@ -253,15 +241,10 @@ class ResponsesReader:
 
     def _ended(self, raw: bytes) -> Finish:
         """How the server ended the reply; raises what it said or left out instead."""
-        name = self._name
-        if self._error:
+        if self._stream.error:
             raise self._failure(raw)
-        if self._misshapen:
-            raise ModelError(
-                "malformed", f"{name} sent an event that cannot be read: {self._misshapen}", raw=raw
-            )
-        if self._finish is None:
-            raise ModelError("cut", f"the reply of {name} ended before it was finished", raw=raw)
+        self._stream.check_end(raw, is_ended=self._finish is not None)
+        assert self._finish is not None
         if self._items.refusal:
             raise ModelError("refused", f"the model refused: {self._items.refusal}", raw=raw)
         return self._finish
@@ -276,17 +259,17 @@ class ResponsesReader:
             raise ModelError("malformed", f"{name} sent a call without the name of a tool", raw=raw)
         doubtful = self._items.doubtful(calls)
         # An event that could not be read may be missing in the middle of a call.
-        lost = bool(doubtful) and self._unreadable > 0
+        lost = bool(doubtful) and self._stream.unreadable > 0
         cut = doubtful if finish == "stop" else calls
         if lost or not all(is_object(call.arguments) for call in cut):
             raise ModelError("cut", f"the reply of {name} ended inside a call", raw=raw)
         return "calls" if finish == "stop" else finish
 
     def _failure(self, raw: bytes) -> ModelError:
-        found = stream_failure(self._error, self._name)
+        found = stream_failure(self._stream.error, self._name)
         words, kind = str(found), found.kind
         if kind == "overload":
-            coded = _coded(self._error)
+            coded = _coded(self._stream.error)
             kind = _KINDS.get(coded.code or "") or _KINDS.get(coded.type or "") or kind
             kind = "rejected" if "image" in (coded.code or "") else kind
         wait = re.search(_ASKED_WAIT, words)

@@ -19,6 +19,7 @@ from hames.core.events import (
     SnapshotTaken,
 )
 from hames.core.ids import BlobId, CallId
+from hames.loop.act import may_write
 
 By = Literal["agent", "user"]
 """Who changed the workspace. Where both may have, it counts as the agent."""
@@ -117,7 +118,7 @@ class _Writing:
         self.calls: set[CallId] = set()
 
     def take(self, event: AnyEvent | None) -> None:
-        if isinstance(event, CallIntended) and event.effect not in ("pure", "idempotent"):
+        if isinstance(event, CallIntended) and may_write(event.effect):
             self.calls.add(event.call)
 
 
