@@ -26,6 +26,7 @@ from hames.core.ports.files import (
     SearchResult,
     WriteOrder,
 )
+from hames.core.ports.gates import Closed, Gate, Pass
 from hames.core.ports.models import (
     Alive,
     AskOptions,
@@ -122,6 +123,9 @@ __all__ = [
     "BodyWire",
     "Wire",
     "Model",
+    "Closed",
+    "Pass",
+    "Gate",
     "SandboxPolicy",
     "CommandSpec",
     "LaunchPlan",
