@@ -6,10 +6,10 @@ import msgspec
 
 from hames.context.assemble import Assembled, images_in, request_event
 from hames.context.view import View
+from hames.core.backoff import backoff_s
 from hames.core.errors import RETRYABLE, ModelError
 from hames.core.events import ModelFailed, RequestSent, WaitEnded, WaitStarted
 from hames.core.ids import blob_id
-from hames.core.limits import BACKOFF_FIRST_S, BACKOFF_MOST_S
 from hames.core.ports import Reply
 from hames.loop.kit import Kit
 
@@ -99,8 +99,3 @@ async def _note_failure(kit: Kit, error: ModelError, request: RequestSent, *, ag
     await kit.journal.record(failed, WaitStarted(until_ms=until_ms, reason=str(error)), blobs=blobs)
     await kit.clock.sleep(delay_s)
     kit.journal.stage(WaitEnded(reason="it is time to try again"))
-
-
-def backoff_s(attempt: int, fraction: float) -> float:
-    """Full jitter: a random share of a bound that doubles with each attempt (from 1)."""
-    return min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** (attempt - 1)) * fraction
