@@ -1,5 +1,8 @@
+from collections.abc import Mapping
+
 import anyio
 import anyio.lowlevel
+import msgspec
 import pytest
 
 from hames.core.errors import DamagedLog, ExitCode, LauncherError, Problem, SandboxError, StoreError
@@ -10,16 +13,18 @@ from hames.core.events import (
     CallIntended,
     CallJudged,
     CallStarted,
+    Effect,
     Verdict,
 )
 from hames.core.ids import blob_id, call_id
-from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
+from hames.core.limits import CALLS_PER_REPLY, NOTE_BYTES, PARALLEL_CALLS
 from hames.core.messages import Call, Image, Text
 from hames.core.ports import (
     ApprovalAnswer,
     ApprovalRequest,
     CallContext,
     Judgement,
+    Prepared,
     Subject,
     ToolResult,
     Words,
@@ -28,7 +33,7 @@ from hames.loop.act import Judged, side_by_side
 from hames.loop.approve import describe
 from hames.loop.endings import exit_code
 from hames.testing.scripted import Scripted
-from tests.rig import BenchPerson, Rig, asks, ok
+from tests.rig import BenchPerson, BenchTools, Body, Rig, asks, ok
 
 pytestmark = pytest.mark.anyio
 GO = [Words((Text("go"),))]
@@ -289,3 +294,34 @@ async def test_a_damaged_payload_is_told_and_the_turn_goes_on() -> None:
 
     (event,) = await results(Rig(asks(("look", "")), tools={"look": ("pure", look)}))
     assert (event.outcome, told(event)) == ("failed", "blob 7 is missing")
+
+
+class MendingTools(BenchTools):
+    """Mends every call in the same way."""
+
+    def __init__(self, tools: Mapping[str, tuple[Effect, Body]], *repairs: str) -> None:
+        super().__init__(tools)
+        self._repairs = repairs
+
+    def prepare(self, name: str, arguments: str) -> Prepared:
+        return msgspec.structs.replace(super().prepare("echo", arguments), repairs=self._repairs)
+
+
+async def test_a_mended_call_runs_once_and_the_model_and_the_log_are_told() -> None:
+    rig = Rig(asks(("Ekko", "{'x'")))
+    rig.tools = MendingTools({"echo": ("effectful", echo)}, "it was Ekko", "it had quotes")
+    session = await rig.open()
+    await session.say(GO)
+    events = await rig.logged(session)
+    (intended,) = [e for e in events if isinstance(e, CallIntended)]
+    assert (intended.tool, intended.repairs) == ("echo", ("it was Ekko", "it had quotes"))
+    (end,) = [e for e in events if isinstance(e, CallFinished)]
+    assert end.parts == (Text("[mended: it was Ekko; it had quotes]"), Text("{'x'"))
+    assert b"{'x'" in rig.model.bodies[1]
+
+
+async def test_a_note_on_a_mended_call_is_bounded() -> None:
+    rig = Rig(asks(("echo", "x")))
+    rig.tools = MendingTools({"echo": ("pure", echo)}, "long " * 1000)
+    (end,) = await results(rig)
+    assert len(told(end).encode()) == NOTE_BYTES

@@ -74,6 +74,22 @@ async def test_a_start_says_what_it_is_about_to_make_of_the_file(tmp_path: Path)
     assert (intent.path, intent.before, intent.after) == (str(path), "", blob_id(b"new"))
 
 
+async def test_a_mended_call_that_is_found_done_is_still_told_as_mended(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    arguments = f"{{'file_path': '{path}', 'content': 'new'}}"
+    reply = Scripted(calls=(ScriptedCall("Write", arguments),))
+    rig, session = await Killed(reply).found(path, "new")
+    await session.go_on()
+    (end,) = await ends(rig, session)
+    note, _, rest = told(end).partition("\n")
+    assert (
+        note
+        == '[mended: "Write" was taken for the tool write; the arguments were no valid JSON: single quotes]'
+    )
+    assert rest
+    assert "[mended" not in rest
+
+
 async def test_a_write_that_was_not_done_is_done_now(tmp_path: Path) -> None:
     path = tmp_path / "a"
     rig, session = await Killed(write(path, "new")).found(path, None)

@@ -10,7 +10,7 @@ from hames.core.errors import ArgumentProblem
 from hames.core.events import Effect
 from hames.core.ports import CallContext, Subject, ToolResult, ToolSpec
 from hames.testing.tool_suite import check_spec, check_tool
-from hames.tools.arguments import read_arguments, spec_of
+from hames.tools.arguments import read_arguments, spec_of, usage_of
 from hames.tools.find import FindTools
 from hames.tools.results import said
 from hames.tools.toolbox import Toolbox
@@ -19,6 +19,12 @@ from tests.tools.bench import Bench
 pytestmark = pytest.mark.anyio
 
 TOOLS_BYTES = 4000
+WEATHER = "Nothing was done. Usage: weather_forecast(city: string, days?: integer)"
+
+
+TAKEN = '"{}" was taken for the tool {}'
+MENDED = "the arguments were no valid JSON: {}"
+COMMA = "a comma before the closing bracket"
 
 
 class WeatherArguments(msgspec.Struct, frozen=True):
@@ -78,7 +84,7 @@ async def test_the_tools_are_always_the_same_in_the_same_order(bench: Bench) -> 
 async def test_every_spec_is_well_made(bench: Bench) -> None:
     for spec in bench.toolbox.specs():
         if spec.name in bench.tools:
-            check_spec(bench.toolbox._tool(spec.name))  # pyright: ignore[reportPrivateUsage]
+            check_spec(bench.toolbox._tools[spec.name])  # pyright: ignore[reportPrivateUsage]
 
 
 async def test_find_tools_keeps_the_rules_of_all_tools(bench: Bench) -> None:
@@ -124,13 +130,49 @@ async def test_a_wrapped_fixed_tool_is_judged_as_itself(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "words"),
     [
-        ("raed", "{}", 'there is no tool "raed"; did you mean "read"?'),
-        ("Todo-Write", "{}", 'there is no tool "Todo-Write"; did you mean "todo_write"?'),
-        ("browse", "{}", 'there is no tool "browse"; find_tools finds those that you were not told of'),
-        ("call_tool", '{"name": "wether_forecast"}', 'did you mean "weather_forecast"?'),
-        ("call_tool", '{"name": "call_tool", "arguments": {"name": "read"}}', "call_tool cannot call itself"),
-        ("call_tool", '{"name": "weather_forecast", "arguments": {"town": "x"}}', 'no argument "town"'),
+        (
+            "raed",
+            "{}",
+            'there is no tool "raed"; did you mean "read"? Nothing was done. Usage: read(file_path',
+        ),
+        ("cal_tool", "{}", 'did you mean "call_tool"? Nothing was done. Usage: call_tool(name: string, arg'),
+        ("browse", "{}", 'there is no tool "browse"; find_tools finds those that you were not told of. Noth'),
+        (
+            "browse",
+            "{}",
+            "You were told of: read, write, edit, bash, grep, glob, todo_write, job, find_tools, ",
+        ),
+        ("call_tool", '{"name": "wether_forecast"}', f'did you mean "weather_forecast"? {WEATHER}'),
+        (
+            "call_tool",
+            '{"name": "call_tool", "arguments": {"name": "read"}}',
+            "call_tool cannot call itself. N",
+        ),
+        (
+            "call_tool",
+            '{"name": "weather_forecast", "arguments": {"town": "x"}}',
+            f'no argument "town". {WEATHER}',
+        ),
+        ("call_tool", '{"name": "weather_forecast", "arguments": {"city": []}}', f"$.city`. {WEATHER}"),
+        ("call_tool", '{"name": "weather_forecast"}', f"city missing. {WEATHER}"),
+        (
+            "call_tool",
+            '{"name": "weather_forecast", "arguments": "{\\"city\\": \\"R"}',
+            f"is long. {WEATHER}",
+        ),
+        ("call_tool", '{"name": "weather_forecast", "arguments": "R"}', f"one JSON object. {WEATHER}"),
         ("call_tool", '{"arguments": {}}', "name missing"),
+        (
+            "read",
+            '{"file_path": "a',
+            "the arguments were cut: the text ends inside a string. Send the whole call",
+        ),
+        (
+            "read",
+            '{"file_path": "a", "file_path": "b"}',
+            '"file_path" is given twice, and it is not clear which',
+        ),
+        ("read_file", "{}", "file_path missing. Nothing was done. Usage: read(file_path: string, offset?"),
     ],
 )
 def test_a_call_that_cannot_be_is_told_in_words(
@@ -140,6 +182,57 @@ def test_a_call_that_cannot_be_is_told_in_words(
     with pytest.raises(ArgumentProblem) as caught:
         bench.toolbox.prepare(name, arguments)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "tool", "sound", "repairs"),
+    [
+        ("bash", '{"command": "ls"}', "bash", '{"command": "ls"}', ()),
+        (
+            "functions.Bash",
+            '{"command": "ls"}',
+            "bash",
+            '{"command": "ls"}',
+            (TAKEN.format("functions.Bash", "bash"),),
+        ),
+        (
+            "bash",
+            "{'command': 'ls',}",
+            "bash",
+            '{"command":"ls"}',
+            (MENDED.format("single quotes, " + COMMA),),
+        ),
+        (
+            "CallTool",
+            '{"name": "weather-forecast", "arguments": "{\\"city\\": \\"Rom\\",}",}',
+            "weather_forecast",
+            '{"city":"Rom"}',
+            (
+                TAKEN.format("CallTool", "call_tool"),
+                MENDED.format(COMMA),
+                TAKEN.format("weather-forecast", "weather_forecast"),
+                MENDED.format(COMMA),
+            ),
+        ),
+    ],
+)
+def test_a_call_that_is_plainly_meant_is_mended_and_that_is_noted(
+    tmp_path: Path, name: str, arguments: str, tool: str, sound: str, repairs: tuple[str, ...]
+) -> None:
+    prepared = Bench(tmp_path, Weather()).toolbox.prepare(name, arguments)
+    assert (prepared.tool, prepared.arguments, prepared.repairs) == (tool, sound, repairs)
+    assert prepared.action.subject("/").tool == tool
+
+
+def test_a_tool_with_a_schema_of_any_kind_is_described_in_one_line() -> None:
+    schema = (
+        b'{"properties":{"a":{"anyOf":[]},"b":{"type":"array"},"c":{"enum":[1,"x"]},'
+        b'"d":{"type":["string","null"]},"e":{"type":"array","items":{"type":"integer"}}}}'
+    )
+    spec = ToolSpec("odd", "Odd.", msgspec.Raw(schema))
+    said = "odd(a?: any, b?: array, c?: 1|x, d?: string|null, e?: [integer])"
+    assert usage_of(spec) == said
+    assert usage_of(ToolSpec("none", "None.", msgspec.Raw(b"{}"))) == "none()"
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,10 @@ class WaitEnded(Event, frozen=True):
 
 
 class CallIntended(Event, frozen=True):
-    """The model asked for this. `tool` is the one that is judged and run: `via` names a wrapper."""
+    """The model asked for this. `tool` is the one that is judged and run: `via` names a wrapper. `repairs`
+    say how it was read where it was not written as it should be."""
+
+    version: ClassVar[int] = 2
 
     call: CallId
     step: int
@@ -263,6 +266,7 @@ class CallIntended(Event, frozen=True):
     args_hash: str
     effect: Effect
     via: str | None = None
+    repairs: tuple[str, ...] = ()
 
 
 class CallJudged(Event, frozen=True):

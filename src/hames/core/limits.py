@@ -9,6 +9,9 @@ SHOWN_BYTES = 8 * 1000
 ENVELOPE_BYTES = 200
 """What a wire may wrap around one result: role, call id, braces. Part of the bounds on what is shown."""
 
+NOTE_BYTES = 400
+"""What a result says first of a call that had to be mended, beside what the tool shows."""
+
 READ_SHOWN_BYTES = 40 * 1000
 """One `read` of a source file on the wire: exempt from head-and-tail, bounded all the same."""
 

@@ -229,7 +229,7 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
         except StoreFull as error:
             broken.append(error)
             result = _told("failed", f"[it was run, but what it gave could not be kept: {error}]")
-        event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s)
+        event = finished(plan.call.id, result, kit.clock.elapsed() - begun_s, plan.prepared.repairs)
         results[plan.call.id] = (event, result)
 
     try:

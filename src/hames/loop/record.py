@@ -7,8 +7,10 @@ import msgspec
 from hames.core.errors import Problem
 from hames.core.events import CallFinished, CallIntended, CallLost, ModelReplied, Outcome
 from hames.core.ids import CallId, blob_id, call_id
+from hames.core.limits import NOTE_BYTES
 from hames.core.messages import Call, Text
 from hames.core.ports import Prepared, Reply, ToolResult
+from hames.core.text import clip
 
 
 def replied(reply: Reply, step: int, attempt: int, nano_usd: int | None, total_s: float) -> ModelReplied:
@@ -41,15 +43,17 @@ def intended(call: Call, step: int, prepared: Prepared | None) -> CallIntended:
         args_hash=blob_id(call.arguments.encode()),
         effect=prepared.action.effect if prepared else "pure",
         via=prepared.via if prepared else None,
+        repairs=prepared.repairs if prepared else (),
     )
 
 
-def finished(call: CallId, result: ToolResult, elapsed_s: float) -> CallFinished:
-    """The call is over and came to `result`."""
+def finished(call: CallId, result: ToolResult, elapsed_s: float, repairs: Sequence[str] = ()) -> CallFinished:
+    """The call is over and came to `result`. The model is told first what had to be mended."""
+    note = clip(f"[mended: {'; '.join(repairs)}", NOTE_BYTES - 1) + "]"
     return CallFinished(
         call=call,
         outcome=result.outcome,
-        parts=result.parts,
+        parts=(Text(note), *result.parts) if repairs else result.parts,
         elapsed_ms=int(elapsed_s * 1000),
         output=result.output,
         command=result.command,

@@ -75,7 +75,8 @@ async def settle(kit: Kit, was: OpenCall, *, wait: bool) -> tuple[AnyEvent, ...]
 
 def _ended(was: OpenCall, result: ToolResult) -> tuple[AnyEvent, ...]:
     elapsed_s = result.command.elapsed_s if result.command is not None else 0
-    end = finished(was.call.id, result, elapsed_s)
+    repairs = was.intended.repairs if was.intended is not None else ()
+    end = finished(was.call.id, result, elapsed_s, repairs)
     return (end,) if result.job is None else (result.job, end)
 
 

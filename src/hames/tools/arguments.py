@@ -1,10 +1,12 @@
 """From a struct to the schema a model is told, and from what it sent to the struct."""
 
-from typing import Annotated, Literal, TypeVar, cast, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Literal, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
 from hames.core.errors import ArgumentProblem
+from hames.core.lenient import Found, Refused, read_object
 from hames.core.nearest import hint
 from hames.core.ports import ToolSpec
 from hames.core.text import clip
@@ -81,7 +83,7 @@ def _schema(kind: object) -> dict[str, object]:
         return {"type": "object"}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return _object(kind)
-    if origin is not None and type(None) in inner:
+    if origin in (Union, UnionType):
         return _schema(inner[0])
     return {"type": _NAMES[kind]}
 
@@ -92,8 +94,9 @@ def _schema(kind: object) -> dict[str, object]:
 def read_arguments(name: str, kind: type[A], raw: str) -> A:
     """The arguments that a model sent for the tool `name`.
 
-    Lenient where the meaning is plain: numbers as strings, names that other harnesses use, null for
-    what is optional, JSON in a string. Raises `ArgumentProblem` with the schema in short.
+    Lenient where the meaning is plain: JSON that is almost right, numbers as strings, names that other
+    harnesses use, null for what is optional, JSON in a string. Raises `ArgumentProblem` with the schema in
+    short.
     """
     given = _decode(name, kind, raw)
     fields = kind.__struct_encode_fields__
@@ -116,13 +119,15 @@ def read_arguments(name: str, kind: type[A], raw: str) -> A:
 
 
 def _decode(name: str, kind: type[msgspec.Struct], raw: str) -> dict[str, object]:
-    try:
-        given = msgspec.json.decode(raw or "{}")
-    except (msgspec.DecodeError, UnicodeError) as error:
-        raise _problem(name, kind, f"the arguments are no valid JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise _problem(name, kind, "the arguments must be one JSON object")
-    return cast("dict[str, object]", given)
+    read = read_object(raw or "{}")
+    match read:
+        case Found(value=value):
+            return value
+        case Refused(why=why, cut=True):
+            what = f"the arguments were cut: {why}. Send the whole call again, in smaller parts if it is long"
+        case Refused(why=why):
+            what = f"the arguments cannot be read: {why}"
+    raise _problem(name, kind, what)
 
 
 def _field(name: str, kind: type[msgspec.Struct], key: str, given: dict[str, object]) -> str | None:
@@ -164,9 +169,17 @@ def _problem(name: str, kind: type[msgspec.Struct], what: str) -> ArgumentProble
 
 def usage(name: str, kind: type[msgspec.Struct]) -> str:
     """The arguments of a tool in one line."""
-    schema = _object(kind)
+    return _usage(name, _object(kind))
+
+
+def usage_of(spec: ToolSpec) -> str:
+    """The same, for a tool of which no more is known than its schema."""
+    return _usage(spec.name, msgspec.json.decode(spec.parameters, type=dict[str, object]))
+
+
+def _usage(name: str, schema: dict[str, object]) -> str:
     needed = cast("list[str]", schema.get("required", []))
-    properties = cast("dict[str, dict[str, object]]", schema["properties"])
+    properties = cast("dict[str, dict[str, object]]", schema.get("properties", {}))
     said = (
         f"{field}{'' if field in needed else '?'}: {_short(entry)}" for field, entry in properties.items()
     )
@@ -175,10 +188,11 @@ def usage(name: str, kind: type[msgspec.Struct]) -> str:
 
 def _short(entry: dict[str, object]) -> str:
     if "enum" in entry:
-        return "|".join(cast("list[str]", entry["enum"]))
-    if entry["type"] == "array":
+        return "|".join(map(str, cast("list[object]", entry["enum"])))
+    if entry.get("type") == "array" and "items" in entry:
         return f"[{_short(cast('dict[str, object]', entry['items']))}]"
     if "properties" in entry:
         inner = cast("dict[str, dict[str, object]]", entry["properties"])
         return "{" + ", ".join(f"{field}: {_short(value)}" for field, value in inner.items()) + "}"
-    return cast("str", entry["type"])
+    kind = entry.get("type", "any")
+    return "|".join(map(str, cast("list[object]", kind))) if isinstance(kind, list) else str(kind)

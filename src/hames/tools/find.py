@@ -22,10 +22,10 @@ class FindToolsArguments(msgspec.Struct, frozen=True):
 
 
 class CallToolArguments(msgspec.Struct, frozen=True):
-    """What `call_tool` is told. `arguments` is kept as it was sent."""
+    """What `call_tool` is told. A text in place of the object is left to the tool that is meant."""
 
     name: str
-    arguments: dict[str, object] = {}
+    arguments: dict[str, object] | str = {}
 
 
 CALL_TOOL = spec_of("call_tool", "Call a tool found by find_tools.", CallToolArguments)
@@ -47,7 +47,8 @@ class Inner(msgspec.Struct, frozen=True):
 def inner_call(arguments: str) -> Inner:
     """What a `call_tool` asks for. Raises `ArgumentProblem`."""
     read = read_arguments("call_tool", CallToolArguments, arguments)
-    return Inner(read.name, msgspec.json.encode(read.arguments).decode())
+    given = read.arguments
+    return Inner(read.name, given if isinstance(given, str) else msgspec.json.encode(given).decode())
 
 
 class FindTools:

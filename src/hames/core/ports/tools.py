@@ -132,12 +132,14 @@ class Tool(Protocol):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A call that can be run: the tool that is judged and recorded, and the wrapper it came in."""
+    """A call that can be run: the tool that is judged and recorded, and the wrapper it came in. `repairs`
+    say how it was read where the model did not write it as it should."""
 
     tool: str
     arguments: str
     action: Action
     via: str | None = None
+    repairs: tuple[str, ...] = ()
 
 
 class Tools(Protocol):
