@@ -63,7 +63,7 @@ def test_every_history_is_one_json_object_that_extends_the_shorter_ones(
     assert len(sent) == len(messages) + 1
 
 
-@given(mixed_histories(), options, st.sampled_from([DEEPSEEK, CUSTOM]))
+@given(mixed_histories(), options, st.sampled_from([DEEPSEEK, CUSTOM, *providers().values()]))
 def test_every_history_of_whatever_wire_keeps_the_providers_rules(
     messages: list[Message], asked: AskOptions, provider: Provider
 ) -> None:
@@ -123,6 +123,30 @@ def test_a_provider_that_wants_no_reasoning_gets_none() -> None:
     assert "Hm" not in piece(
         AssistantMessage("x", Reasoning("chat/custom/reasoning", "Hm."), (CALL,)), silent
     )
+
+
+def test_details_go_back_as_they_came_to_the_model_that_made_them_alone() -> None:
+    router = providers()["openrouter"]
+    details = '[{"type":"reasoning.text","text":"Hm.","signature":"s","index":0}]'
+    own = Reasoning("chat/openrouter/org/a/reasoning_details", "Hm.", details)
+    message = AssistantMessage("x", own, (CALL,))
+    sent = ChatWire(router, model="org/a").piece(message, {}).decode()
+    assert f',"reasoning_details":{details},' in sent
+    for other in (ChatWire(router, model="org/b"), ChatWire(CUSTOM, model="org/a")):
+        assert "Hm." not in other.piece(message, {}).decode()
+
+
+def test_kimi_gets_a_thought_with_every_message_and_a_blank_where_there_was_none() -> None:
+    kimi = providers()["kimi"]
+    own = Reasoning("chat/kimi/reasoning_content", "Hm.")
+    messages = [
+        AssistantMessage("x", own),
+        AssistantMessage("x"),
+        AssistantMessage("", None, (CALL,)),
+        AssistantMessage("x", Reasoning("chat/deepseek/reasoning_content", "Not his."), (CALL,)),
+    ]
+    found = [msgspec.json.decode(piece(message, kimi))["reasoning_content"] for message in messages]
+    assert found == ["Hm.", " ", " ", " "]
 
 
 def test_a_model_that_sees_gets_the_picture_and_another_is_told() -> None:

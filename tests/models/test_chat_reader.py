@@ -25,6 +25,8 @@ WHOLE = [
     "duplicate_ids.sse",
     "repeated_ids.sse",
     "odd_framing.sse",
+    "openrouter_details.sse",
+    "minimax_details.sse",
     "whole.json",
 ]
 
@@ -283,3 +285,56 @@ def test_usage_that_cannot_be_read_does_not_spoil_the_reply() -> None:
     found = reply(event({"content": "x"}, "stop", usage={"prompt_tokens": "many"}))
     assert found.usage == Usage()
     assert found.repairs == ("the usage could not be read",)
+
+
+def test_details_of_thoughts_are_kept_as_they_came_for_the_model_that_was_asked() -> None:
+    asked = ChatReader(providers()["openrouter"], "anthropic/claude-sonnet-5-5")
+    ended = read_in(lambda: asked, [stream("openrouter_details.sse")])
+    assert ended.reply is not None
+    thought = ended.reply.message.reasoning
+    assert thought is not None
+    assert thought.wire == "chat/openrouter/anthropic/claude-sonnet-5-5/reasoning_details"
+    assert thought.text == "I look it up."
+    assert msgspec.json.decode(thought.opaque or "") == [
+        {
+            "type": "reasoning.text",
+            "text": "I look it up.",
+            "signature": "c2ln",
+            "format": "anthropic-claude-v1",
+            "index": 0,
+        },
+        {
+            "type": "reasoning.encrypted",
+            "data": "ZW5j",
+            "id": "rs_1",
+            "format": "anthropic-claude-v1",
+            "index": 1,
+        },
+    ]
+    assert calls(ended.reply) == [("toolu_1", "read", '{"file_path": "a"}')]
+
+
+def test_a_thought_that_comes_as_words_and_as_details_is_shown_once() -> None:
+    found = reply(stream("minimax_details.sse"))
+    assert found.message.text == "Hello!"
+    assert found.message.reasoning is not None
+    assert found.message.reasoning.text == "They greet, so do I."
+    assert found.usage == Usage(input=50, cached=32, output=10)
+
+
+def test_details_alone_are_a_thought_too() -> None:
+    detail = {"type": "reasoning.summary", "summary": "Hm.", "index": 0}
+    found = reply(event({"reasoning_details": [detail], "content": "x"}) + event({}, "stop"))
+    thought = found.message.reasoning
+    assert thought is not None
+    assert (thought.text, msgspec.json.decode(thought.opaque or "")) == ("Hm.", [detail])
+
+
+def test_details_that_cannot_be_read_are_told_and_the_words_beside_them_kept() -> None:
+    found = reply(
+        event({"reasoning": "Hm.", "reasoning_details": "odd", "content": "x"})
+        + event({"reasoning_details": None})
+        + event({}, "stop")
+    )
+    assert found.repairs == ("the reasoning_details could not be read",)
+    assert found.message.reasoning == Reasoning("chat/deepseek/reasoning", "Hm.")

@@ -1,7 +1,142 @@
+import tomllib
+from pathlib import Path
+
+import msgspec
 import pytest
 
 from hames.core.errors import ConfigError
-from hames.models.profiles import on_wire, profile_of, providers, read_providers, resolve
+from hames.core.profiles import Price
+from hames.models import profiles
+from hames.models.profiles import (
+    default_model,
+    laid_over,
+    on_wire,
+    profile_of,
+    providers,
+    read_providers,
+    resolve,
+)
+
+TOML = Path(profiles.__file__).with_name("profiles.toml").read_text()
+NAMES = [
+    *("deepseek", "qwen", "kimi", "glm", "minimax", "openai", "anthropic"),
+    *("openrouter", "vllm", "sglang", "ollama", "llamacpp", "custom"),
+]
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "ultra")
+
+
+def test_the_providers_that_matter_are_known_the_chinese_ones_first() -> None:
+    assert list(providers()) == NAMES
+    assert len(providers()) == len(NAMES)
+
+
+def test_each_provider_read_alone_is_as_in_the_whole_file() -> None:
+    assert dict(providers()) == read_providers(TOML)
+    with pytest.raises(KeyError):
+        providers()["nobody"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_provider_names_what_is_needed_to_ask_it(name: str) -> None:
+    provider = providers()[name]
+    assert provider.base_url.startswith("http") or name == "custom"
+    assert provider.models
+    model = default_model(provider)
+    assert not model or profile_of(provider, model).model == model
+    for facts in provider.models.values():
+        assert facts.max_output <= facts.window
+        assert (facts.long_price is None) == (facts.long_input == 0)
+        for price in (facts.price, facts.long_price):
+            assert price is None or price.hit <= price.miss <= price.output
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if providers()[name].only_efforts])
+def test_a_closed_list_of_efforts_has_the_usual_ones(name: str) -> None:
+    assert set(providers()[name].efforts) == set(EFFORTS)
+
+
+def test_what_runs_on_this_machine_needs_no_key_and_costs_nothing() -> None:
+    for name in ("vllm", "sglang", "ollama", "llamacpp"):
+        profile = resolve(f"{name}/org/some-model")
+        assert profile.model == "org/some-model"
+        assert profile.provider.key_env == ""
+        assert profile.provider.base_url.startswith("http://127.0.0.1:")
+        assert profile.facts.price == Price(0.0, 0.0, 0.0)
+
+
+def test_how_many_requests_deepseek_takes_at_once_is_known_of_each_model() -> None:
+    models = providers()["deepseek"].models
+    assert (models["deepseek-flash"].concurrency, models["deepseek-v4-pro"].concurrency) == (2500, 500)
+
+
+MINE = """
+    [deepseek]
+    first_byte_s = 5.0
+    headers = { X-Team = "a" }
+    [deepseek.models.flash]
+    price = { output = 9.0 }
+    [deepseek.models.other]
+    window = 5000
+    max_output = 500
+    [vllm.models.qwen]
+    window = 131_072
+    [gate]
+    base_url = "https://gate.example/v1"
+    wire = "messages"
+    [one]
+    base_url = "https://one.example/v1"
+    wire = "chat"
+    models.single = { window = 5000, max_output = 500 }
+    [anthropic]
+    wire = "chat"
+    headers = { X-Gate = "b" }
+"""
+
+
+def test_a_table_of_the_users_changes_only_what_it_says() -> None:
+    known = providers().over(tomllib.loads(MINE))
+    was, now = providers()["deepseek"], known["deepseek"]
+    flash = was.models["deepseek-flash"]
+    price = Price(0.003, 0.15, 9.0)
+    assert now.models["deepseek-flash"] == msgspec.structs.replace(flash, price=price)
+    assert now.models["other"].window == 5000
+    models = {**now.models, "deepseek-flash": flash}
+    del models["other"]
+    changed = msgspec.structs.replace(was, first_byte_s=5.0, headers={"X-Team": "a"})
+    assert msgspec.structs.replace(now, models=models) == changed
+    assert (len(known), list(known)[-2:]) == (len(NAMES) + 2, ["gate", "one"])
+    assert known["kimi"] == providers()["kimi"]
+    assert providers()["deepseek"] is was
+
+
+def test_a_model_that_is_not_listed_begins_with_the_facts_of_any() -> None:
+    facts = resolve("vllm/qwen", providers().over(tomllib.loads(MINE))).facts
+    any_model = providers()["vllm"].models["*"]
+    assert facts == msgspec.structs.replace(any_model, window=131_072)
+
+
+def test_a_new_provider_without_models_takes_any_and_one_with_a_single_one_means_that() -> None:
+    known = providers().over(tomllib.loads(MINE))
+    assert resolve("gate/whatever", known).facts == providers()["custom"].models["*"]
+    assert resolve("one", known).model == "single"
+
+
+def test_another_wire_drops_what_was_meant_for_the_old_one() -> None:
+    claude = providers().over(tomllib.loads(MINE))["anthropic"]
+    assert (claude.wire, claude.extra, claude.efforts, claude.key_headers) == ("chat", {}, {}, ())
+    assert claude.headers == {"X-Gate": "b"}
+
+
+def test_tables_are_laid_over_each_other_one_after_the_other() -> None:
+    first = {"wire": "chat", "models": {"a": {"window": 1, "price": {"hit": 1}}}, "extra": {"x": 1}}
+    second = {"base_url": "u", "models": {"a": {"price": {"miss": 2}}, "b": {}}, "extra": {"y": 2}}
+    assert laid_over(first, second) == {
+        "wire": "chat",
+        "base_url": "u",
+        "models": {"a": {"window": 1, "price": {"hit": 1, "miss": 2}}, "b": {}},
+        "extra": {"x": 1, "y": 2},
+    }
+    assert laid_over({}, second) == second
 
 
 def test_deepseek_is_known_with_its_rules() -> None:
@@ -90,7 +225,7 @@ def test_a_provider_of_the_users_own_is_read_like_ours() -> None:
         key_env = ""
         default_model = "m"
         extra = { top_p = 0.5, nested = { a = [1] } }
-        models.m = { window = 1000, max_output = 100 }
+        models.m = { window = 2000, max_output = 100 }
     """)
     profile = resolve("mine", known)
     assert profile == profile_of(known["mine"], "m")

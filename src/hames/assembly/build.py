@@ -202,7 +202,7 @@ def wire_for(profile: ModelProfile) -> Wire:
     """The protocol in which the model is asked."""
     match profile.provider.wire:
         case "chat":
-            return ChatWire(profile.provider, sees=profile.facts.sees)
+            return ChatWire(profile.provider, sees=profile.facts.sees, model=profile.model)
         case "messages":
             from hames.models.messages import MessagesWire  # noqa: PLC0415 - one wire is spoken in a run
 

@@ -19,7 +19,7 @@ from hames.core.messages import (
 )
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import Provider
-from hames.models.chat_reader import ChatReader, reasoning_field
+from hames.models.chat_reader import DETAILS, ChatReader, reasoning_field
 from hames.models.pictures import words_of
 
 _encode = msgspec.json.encode
@@ -37,13 +37,14 @@ class _Tool(msgspec.Struct, frozen=True, tag="function"):
 
 
 class ChatWire:
-    """Implements `Wire` for one provider.
+    """Implements `Wire` for one provider. `model` may get back what it signed.
 
     The head ends with the comma after the system message, or with `[` when there is no system text.
     """
 
-    def __init__(self, provider: Provider, *, sees: bool = False) -> None:
+    def __init__(self, provider: Provider, *, sees: bool = False, model: str = "") -> None:
         self._provider = provider
+        self._model = model
         self._sees = sees
         self._extra = b"".join(
             b"," + _encode(key) + b":" + bytes(value) for key, value in provider.extra.items()
@@ -82,7 +83,7 @@ class ChatWire:
         return b"".join(parts)
 
     def reader(self) -> ChatReader:
-        return ChatReader(self._provider)
+        return ChatReader(self._provider, self._model)
 
     def _effort(self, effort: str) -> bytes:
         parameters = self._provider.efforts.get(effort)
@@ -118,14 +119,17 @@ class ChatWire:
         return b"".join(parts)
 
     def _reasoning(self, message: AssistantMessage) -> bytes:
-        field = reasoning_field(self._provider, message.reasoning)
-        text = message.reasoning.text if field and message.reasoning else ""
-        match self._provider.reasoning:
-            case "calls":
-                if not message.calls:
+        own, provider = message.reasoning, self._provider
+        field = reasoning_field(provider, self._model, own)
+        text = own.text if field and own is not None else ""
+        match provider.reasoning:
+            case "calls" | "every":
+                if not message.calls and provider.reasoning == "calls":
                     return b""
-                field = self._provider.reasoning_field
+                field, text = provider.reasoning_field, text or provider.reasoning_blank
             case "always":
+                if own is not None and field == DETAILS:
+                    return b',"%b":%b' % (field.encode(), (own.opaque or "[]").encode())
                 if not text:
                     return b""
             case "never":

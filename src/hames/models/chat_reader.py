@@ -11,6 +11,7 @@ from hames.core.ports import Alive, CallDelta, Delta, ReasoningDelta, Reply, Tex
 from hames.core.profiles import Provider
 from hames.models.calls import is_object
 from hames.models.chat_calls import CallPiece, CallsReader
+from hames.models.chat_thoughts import DetailsReader
 from hames.models.failures import stream_failure
 from hames.models.reply_stream import ReplyStream
 from hames.models.sse import without_halves
@@ -45,6 +46,7 @@ class _Delta(msgspec.Struct, frozen=True):
     content: str | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: msgspec.Raw = msgspec.Raw()
     refusal: str | None = None
     tool_calls: list[CallPiece] | None = None
 
@@ -67,21 +69,28 @@ _events = msgspec.json.Decoder(_Event)
 _usages = msgspec.json.Decoder(_Usage)
 
 
-def reasoning_field(provider: Provider, reasoning: Reasoning | None) -> str:
-    """The field in which `reasoning` came from this provider; empty if another made it."""
+DETAILS = "reasoning_details"
+"""The field of thoughts that must go back as they came. They may be signed for the model that made them."""
+
+
+def reasoning_field(provider: Provider, model: str, reasoning: Reasoning | None) -> str:
+    """The field in which `reasoning` came from this provider; empty if another made it, or if another of its
+    models made details."""
     made_by, _, field = reasoning.wire.rpartition("/") if reasoning else ("", "", "")
-    return field if made_by == _mark(provider) else ""
+    return field if made_by == _mark(provider, model, field) else ""
 
 
 class ChatReader:
     """Implements `ReplyReader`."""
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, model: str = "") -> None:
         self._provider = provider
+        self._asked = model
         self._stream = ReplyStream(provider.name)
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._reasoning_field = provider.reasoning_field
+        self._details = DetailsReader()
         self._refusal: list[str] = []
         self._calls = CallsReader()
         self._finish = ""
@@ -102,8 +111,9 @@ class ChatReader:
         self._raise_trouble(raw)
         calls, repairs = self._calls.calls(raw)
         finish = self._finished(calls, raw)
-        message = AssistantMessage("".join(self._text), self._kept_reasoning(), calls)
-        stream.check_content(message, finish, raw, is_thought=bool(self._reasoning))
+        thought = self._kept_reasoning()
+        message = AssistantMessage("".join(self._text), thought, calls)
+        stream.check_content(message, finish, raw, is_thought=thought is not None)
         return Reply(
             message=message,
             finish=finish,
@@ -171,6 +181,10 @@ class ChatReader:
         reasoning = delta.reasoning or delta.reasoning_content
         if reasoning:
             self._reasoning_field = "reasoning" if delta.reasoning else "reasoning_content"
+        details = bytes(delta.reasoning_details)
+        if details and details != b"null":
+            reasoning = self._detailed(details, whole=whole, said=reasoning)
+        if reasoning:
             self._reasoning.append(reasoning)
             deltas.append(ReasoningDelta(reasoning))
         if delta.content:
@@ -182,6 +196,15 @@ class ChatReader:
             begun = self._calls.add(CallPiece(at, piece.id, piece.function) if whole else piece)
             if begun is not None:
                 deltas.append(CallDelta(*begun))
+
+    def _detailed(self, data: bytes, *, whole: bool, said: str | None) -> str:
+        """Keep details; what they say, unless it was `said` beside them."""
+        try:
+            words = self._details.add(data, whole=whole)
+        except msgspec.DecodeError:
+            self._stream.repairs.append(f"the {DETAILS} could not be read")
+            words = ""
+        return said or words
 
     def _count(self, data: bytes) -> None:
         try:
@@ -224,11 +247,14 @@ class ChatReader:
         return finish
 
     def _kept_reasoning(self) -> Reasoning | None:
-        if not self._reasoning:
+        details = self._details.encoded()
+        if not self._reasoning and details is None:
             return None
-        return Reasoning(f"{_mark(self._provider)}/{self._reasoning_field}", "".join(self._reasoning))
+        field = self._reasoning_field if details is None else DETAILS
+        mark = _mark(self._provider, self._asked, field)
+        return Reasoning(f"{mark}/{field}", "".join(self._reasoning), details)
 
 
-def _mark(provider: Provider) -> str:
+def _mark(provider: Provider, model: str, field: str) -> str:
     """Who may be given reasoning back."""
-    return f"chat/{provider.name}"
+    return f"chat/{provider.name}/{model}" if field == DETAILS else f"chat/{provider.name}"

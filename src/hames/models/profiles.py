@@ -1,9 +1,10 @@
-"""The providers that come with hames, and how a model is found by its name."""
+"""The providers that come with hames, those of the user over them, and how a model is found by its name."""
 
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
+from typing import cast
 
 import msgspec
 
@@ -14,12 +15,61 @@ from hames.core.profiles import ModelProfile, Provider, WireName
 ANY_MODEL = "*"
 """The name under which a provider keeps the facts of models that it does not list."""
 
+Table = Mapping[str, object]
+"""A provider, or a part of one, as it stands in TOML."""
+
+_OF_WIRE: Table = {"extra": {}, "efforts": {}, "only_efforts": False, "headers": {}, "key_headers": ()}
+"""What is meant for a provider's own wire, without which it can be spoken to over another."""
+
+_MERGED = ("peak", "headers", "extra", "efforts", "retired")
+_PRICES = ("price", "long_price")
+
+
+class Profiles(Mapping[str, Provider]):
+    """Providers by name, each read when it is asked for: most runs need one of them.
+
+    `ours` is the TOML of each, `own` are tables of the user. Raises `ConfigError` for what does not fit.
+    """
+
+    def __init__(self, ours: Mapping[str, str], own: Mapping[str, Table]) -> None:
+        self._ours = ours
+        self._own = own
+        self._read: dict[str, Provider] = {}
+
+    def __getitem__(self, name: str) -> Provider:
+        if name not in self._read:
+            if name not in self:
+                raise KeyError(name)
+            self._read[name] = _provider(name, self.table(name))
+        return self._read[name]
+
+    def table(self, name: str) -> Table:
+        """All that is known of a provider, as in TOML. One that nobody has described takes any model."""
+        table: Table = tomllib.loads(self._ours[name])[name] if name in self._ours else {}
+        if name in self._own:
+            table = laid_over(table, self._own[name])
+        return table if "models" in table else {**table, "models": self.table("custom")["models"]}
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ours or name in self._own
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._ours
+        yield from (name for name in self._own if name not in self._ours)
+
+    def __len__(self) -> int:
+        return len({*self._ours, *self._own})
+
+    def over(self, own: Mapping[str, Table]) -> "Profiles":
+        """The same with further tables of the user."""
+        return Profiles(self._ours, {**self._own, **own})
+
 
 @cache
-def providers() -> Mapping[str, Provider]:
+def providers() -> Profiles:
     """All providers of `profiles.toml`, by name."""
     with open(os.path.join(os.path.dirname(__file__), "profiles.toml"), encoding="utf-8") as file:
-        return read_providers(file.read())
+        return Profiles(_parts(file), {})
 
 
 def read_providers(text: str) -> Mapping[str, Provider]:
@@ -28,13 +78,69 @@ def read_providers(text: str) -> Mapping[str, Provider]:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the provider profiles are not valid TOML: {error}") from error
-    found: dict[str, Provider] = {}
-    for name, table in tables.items():
-        try:
-            found[name] = msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
-        except (msgspec.ValidationError, TypeError) as error:
-            raise ConfigError(f"the provider profile {name!r}: {error}") from error
-    return found
+    return {name: _provider(name, table) for name, table in tables.items()}
+
+
+def laid_over(base: Table, own: Table) -> Table:
+    """A provider's table with what another one says of it: only that is changed.
+
+    What `own` says of a model goes to the one that has the name as an alias; of a model that is not listed,
+    it begins with the facts of any model.
+    """
+    if own.get("wire", base.get("wire")) != base.get("wire"):
+        base = {**base, **_OF_WIRE}
+    merged = {**base, **own}
+    for key in _MERGED:
+        if key in base and key in own:
+            merged[key] = {**_table(base[key]), **_table(own[key])}
+    if "models" in base and "models" in own:
+        merged["models"] = _models(_table(base["models"]), _table(own["models"]))
+    return merged
+
+
+def _models(base: Table, own: Table) -> Table:
+    merged = dict(base)
+    for said, table in own.items():
+        name = said if said in base else _of_alias(said, base)
+        facts, changed = _table(base.get(name) or base.get(ANY_MODEL) or {}), _table(table)
+        prices = {
+            key: {**_table(facts[key]), **_table(changed[key])}
+            for key in _PRICES
+            if key in facts and key in changed
+        }
+        merged[name] = {**facts, **changed, **prices}
+    return merged
+
+
+def _of_alias(alias: str, models: Table) -> str:
+    """The model with this alias; the alias itself if there is none."""
+    for name, facts in models.items():
+        if alias in cast(list[str], _table(facts).get("aliases", [])):
+            return name
+    return alias
+
+
+def _table(value: object) -> Table:
+    return cast(Table, value)
+
+
+def _provider(name: str, table: Table) -> Provider:
+    try:
+        return msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise ConfigError(f"the provider profile {name!r}: {error}") from error
+
+
+def _parts(lines: Iterable[str]) -> dict[str, str]:
+    """Our TOML by provider: a line that opens a table names it."""
+    parts: dict[str, list[str]] = {}
+    part: list[str] = []
+    for line in lines:
+        if line.startswith("["):
+            name = line[1:].partition("]")[0].partition(".")[0]
+            part = parts.setdefault(name, [])
+        part.append(line)
+    return {name: "".join(part) for name, part in parts.items()}
 
 
 def resolve(name: str, known: Mapping[str, Provider] | None = None) -> ModelProfile:
@@ -47,11 +153,17 @@ def resolve(name: str, known: Mapping[str, Provider] | None = None) -> ModelProf
     if slash and first in known:
         return profile_of(known[first], rest)
     if name in known:
-        return profile_of(known[name], known[name].default_model)
+        return profile_of(known[name], default_model(known[name]))
     for provider in known.values():
         if _id_of(provider, name) or name in provider.retired:
             return profile_of(provider, name)
     raise ConfigError(f"model: {name!r} is not known{_choice(name, known.values())}")
+
+
+def default_model(provider: Provider) -> str:
+    """The model that the provider's name alone means: the named one, or the only one; empty if none."""
+    listed = [model for model in provider.models if model != ANY_MODEL]
+    return provider.default_model or (listed[0] if len(listed) == 1 else "")
 
 
 def profile_of(provider: Provider, name: str) -> ModelProfile:
@@ -74,7 +186,7 @@ def on_wire(provider: Provider, wire: WireName) -> Provider:
     """`provider` spoken to over `wire`, without the parameters and headers that belong to its own."""
     if wire == provider.wire:
         return provider
-    return msgspec.structs.replace(provider, wire=wire, extra={}, efforts={}, headers={}, key_headers=())
+    return msgspec.structs.replace(provider, wire=wire, **_OF_WIRE)
 
 
 def _id_of(provider: Provider, name: str) -> str:

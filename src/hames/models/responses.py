@@ -107,7 +107,7 @@ class ResponsesWire:
     def _items(self, message: AssistantMessage) -> list[Item]:
         """The reply as it came, where it may go back like that; else its text and calls."""
         wanted, own = self._provider.reasoning, message.reasoning
-        wants = wanted == "always" or (wanted == "calls" and bool(message.calls))
+        wants = wanted in ("always", "every") or (wanted == "calls" and bool(message.calls))
         items: list[Item] | None = None
         if wants and own is not None and own.opaque is not None and own.wire == self._mark:
             items = read_layout(own.opaque, message)

@@ -1,0 +1,77 @@
+"""Puts together the `reasoning_details` of a streamed Chat Completions reply. Pure."""
+
+import msgspec
+
+_encode = msgspec.json.encode
+_details = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+_WORDS = ("text", "summary")
+"""Fields that come in pieces; of all others the last value holds."""
+
+_NULL = b"null"
+
+
+class _Detail:
+    """A detail that is being written."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, msgspec.Raw] = {}
+        self.words: dict[str, list[str]] = {}
+
+    def add(self, piece: dict[str, msgspec.Raw]) -> str:
+        said: list[str] = []
+        for name, value in piece.items():
+            raw = bytes(value)
+            if name in _WORDS and raw[:1] == b'"':
+                text = msgspec.json.decode(raw, type=str)
+                self.words.setdefault(name, []).append(text)
+                said.append(text)
+            if raw != _NULL or name not in self.fields:
+                self.fields[name] = value
+        return "".join(said)
+
+    def continued_by(self, piece: dict[str, msgspec.Raw]) -> bool:
+        """The same thought goes on: kind and place are the same, and nothing says that it is another."""
+        ids = {bytes(fields.get("id", _RAW_NULL)) for fields in (self.fields, piece)} - {_NULL}
+        whole = "data" in self.fields and "data" in piece
+        same = all(
+            bytes(self.fields.get(name, _RAW_NULL)) == bytes(piece.get(name, _RAW_NULL))
+            for name in ("type", "index")
+        )
+        return same and len(ids) <= 1 and not whole
+
+    def encoded(self) -> bytes:
+        joined = {name: msgspec.Raw(_encode("".join(words))) for name, words in self.words.items()}
+        return _encode({**self.fields, **joined})
+
+
+_RAW_NULL = msgspec.Raw(_NULL)
+
+
+class DetailsReader:
+    """Collects the details: thoughts with what their server wants to find again, as signatures."""
+
+    def __init__(self) -> None:
+        self._details: list[_Detail] = []
+
+    def add(self, data: bytes, *, whole: bool) -> str:
+        """Take what one event says, or a whole reply; the words in it. Raises `msgspec.DecodeError`."""
+        return "".join(self._add(piece, whole=whole) for piece in _details.decode(data))
+
+    def _add(self, piece: dict[str, msgspec.Raw], *, whole: bool) -> str:
+        found = None if whole else self._open(piece)
+        if found is None:
+            found = _Detail()
+            self._details.append(found)
+        return found.add(piece)
+
+    def _open(self, piece: dict[str, msgspec.Raw]) -> _Detail | None:
+        """The detail that `piece` goes on with: where it names its place, any; else only the last."""
+        candidates = self._details if "index" in piece else self._details[-1:]
+        return next((each for each in reversed(candidates) if each.continued_by(piece)), None)
+
+    def encoded(self) -> str | None:
+        """All of them as JSON, as they go back; None if there are none."""
+        if not self._details:
+            return None
+        return (b"[" + b",".join(each.encoded() for each in self._details) + b"]").decode()
