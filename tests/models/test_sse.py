@@ -29,6 +29,14 @@ def test_what_one_writes_the_other_reads(lines: list[bytes], end: bytes) -> None
     assert cut([written[at : at + 3] for at in range(0, len(written), 3)]) == lines
 
 
+@pytest.mark.parametrize("places", [(), (1,), (2, 3), (4,)])
+def test_a_byte_order_mark_costs_nothing_but_at_the_begin_it_is_data(places: tuple[int, ...]) -> None:
+    mark = "\ufeff".encode()
+    data = mark + b"data: " + mark + b"a\n\n" + mark + b"data: b\n\n"
+    edges = [0, *places, len(data)]
+    assert cut([data[a:b] for a, b in pairwise(edges)]) == [mark + b"a"]
+
+
 def test_an_event_is_given_as_soon_as_it_is_whole() -> None:
     cutter = EventCutter()
     assert cutter.feed(b"data: a\r\n\r") == [b"a"]

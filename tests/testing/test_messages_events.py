@@ -53,7 +53,18 @@ def test_other_endings_have_their_own_words() -> None:
     assert isinstance(found, Reply)
     assert found.finish == "length"
     assert read(Served(finish="content_filter")) == "refused"
-    assert read(Served("x", fault="error", message="rate_limit")) == "rate"
+    assert read(Served("x", fault="error", type="rate_limit_error")) == "rate"
     garbled = read(Served("x", fault="garbage"))
     assert isinstance(garbled, Reply)
     assert len(garbled.repairs) == 1
+
+
+def test_an_error_has_the_type_of_its_status_or_its_own() -> None:
+    speech = MessagesSpeech()
+    for reply, kind in (
+        (Served(status=529), "overloaded_error"),
+        (Served(status=503), "api_error"),
+        (Served(status=503, type="odd"), "odd"),
+    ):
+        told = msgspec.convert(speech.complaint(reply), dict[str, object])
+        assert told["error"] == {"type": kind, "message": f"a scripted {reply.status}"}

@@ -9,6 +9,8 @@ THOUGHT = {"type": "thinking", "thinking": "hm", "signature": signature("hm")}
 USER = {"role": "user", "content": "hi"}
 TIFF = {"type": "base64", "media_type": "image/tiff", "data": ""}
 MARK = {"cache_control": {"type": "ephemeral"}}
+LONG = {"cache_control": {"type": "ephemeral", "ttl": "1h"}}
+TOOL: dict[str, object] = {"name": "read", "input_schema": {"type": "object"}}
 
 
 def use(wire_id: str = "toolu_1", name: str = "read") -> dict[str, object]:
@@ -28,7 +30,8 @@ def user(*blocks: object) -> dict[str, object]:
 
 
 def body(*messages: object, **more: object) -> bytes:
-    return msgspec.json.encode({"model": "m", "max_tokens": 9, "messages": messages, "stream": True, **more})
+    shared = {"model": "m", "max_tokens": 9, "messages": messages, "stream": True}
+    return msgspec.json.encode({**shared, **more})
 
 
 def test_a_paired_history_is_fine() -> None:
@@ -40,7 +43,10 @@ def test_a_paired_history_is_fine() -> None:
         USER,
         asked({"type": "redacted_thinking", "data": "x"}, HI),
         USER,
+        tools=[{**TOOL, **LONG}],
         system=[{**HI, **MARK}],
+        thinking={"type": "enabled", "budget_tokens": 1024},
+        max_tokens=5000,
         **MARK,
     )
     assert broken_messages_rule(history) == ""
@@ -58,7 +64,15 @@ def test_a_paired_history_is_fine() -> None:
         (body(), "first and the last"),
         (body(asked(HI), USER), "first and the last"),
         (body(USER, asked(HI)), "first and the last"),
-        (body(user({**HI, **MARK}, {**HI, **MARK}), tools=[MARK] * 2, system=[MARK]), "found 5"),
+        (body(user({**HI, **MARK}, {**HI, **MARK}), tools=[{**TOOL, **MARK}] * 2, system=[MARK]), "found 5"),
+        (body(USER, thinking={"type": "enabled"}), "a budget belongs"),
+        (body(USER, thinking={"type": "adaptive", "budget_tokens": 2000}), "a budget belongs"),
+        (body(USER, thinking={"type": "enabled", "budget_tokens": 1000}, max_tokens=5000), "at least 1024"),
+        (body(USER, thinking={"type": "enabled", "budget_tokens": 5000}, max_tokens=5000), "less than"),
+        (body(USER, tools=[{**TOOL, "name": "no tool"}]), "should match"),
+        (body(USER, tools=[{"name": "read"}]), "input_schema"),
+        (body(user({**HI, **LONG}), system=[{**HI, **MARK}]), "must not come after"),
+        (body(USER, asked({**THOUGHT, **MARK}, HI), USER), "cannot have cache_control"),
         (body(user()), "non-empty content"),
         (body({"role": "user", "content": " \n"}), "non-whitespace"),
         (body(USER, asked(use()), USER), "without `tool_result` blocks immediately after: toolu_1"),

@@ -1,6 +1,7 @@
 import msgspec
 import pytest
 
+from hames.testing.chat_events import thought_sum
 from hames.testing.request_rules import broken_rule, messages_end
 
 USER = {"role": "user", "content": "hi"}
@@ -56,6 +57,22 @@ def test_deepseek_wants_its_reasoning_back_beside_calls() -> None:
     switched_off = body(USER, assistant("a"), result("a"), thinking={"type": "disabled"})
     assert broken_rule(switched_off, "deepseek") == ""
     assert broken_rule(body(USER, {"role": "assistant", "content": "x"}, USER), "deepseek") == ""
+
+
+def test_deepseek_wants_it_back_as_it_was_also_after_later_words_of_the_user() -> None:
+    own = f"call_1_0_thought_{thought_sum('Hm.')}"
+    for given, accepted in (("Hm.", True), ("hm.", False), ("", False)):
+        history = body(USER, assistant(own, reasoning_content=given), result(own), USER)
+        assert (broken_rule(history, "deepseek") == "") is accepted
+    later = {"role": "assistant", "content": "done"}
+    for messages in ([USER, assistant(own), result(own), later, USER], [USER, assistant(own), result(own)]):
+        assert "reasoning_content" in broken_rule(body(*messages), "deepseek")
+
+
+def test_deepseek_takes_no_thought_that_it_has_not_had_but_those_of_other_models() -> None:
+    for wire_id, accepted in (("call_1_0", False), ("toolu_of_another", True)):
+        history = body(USER, assistant(wire_id, reasoning_content="Hm."), result(wire_id))
+        assert (broken_rule(history, "deepseek") == "") is accepted
 
 
 def test_the_end_of_the_last_message_is_found() -> None:

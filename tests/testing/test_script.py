@@ -1,13 +1,15 @@
 import msgspec
 import pytest
 
+from hames.testing.chat_events import ChatSpeech
 from hames.testing.script import Script, Served, ServedCall, ServedUsage, arguments_of, read_script, stream
 
 GUESS = ServedUsage(10, 5)
+SPEECH = ChatSpeech()
 
 
 def joined(reply: Served, number: int = 1) -> bytes:
-    return b"".join(stream(reply, number, GUESS).events)
+    return b"".join(stream(reply, number, GUESS, SPEECH).events)
 
 
 def test_replies_are_chosen_by_number_and_repeated() -> None:
@@ -40,7 +42,7 @@ def test_a_script_that_does_not_fit_is_refused(data: bytes) -> None:
 
 
 def test_a_chunk_size_cuts_text_into_events() -> None:
-    whole, cut = stream(Served(text="abcdef"), 1, GUESS), stream(Served(text="abcdef", chunk=2), 1, GUESS)
+    whole, cut = (stream(Served(text="abcdef", chunk=size), 1, GUESS, SPEECH) for size in (0, 2))
     assert len(cut.events) == len(whole.events) + 2
     assert b'"ab"' in b"".join(cut.events)
 

@@ -10,6 +10,7 @@ import anyio.to_thread
 import msgspec
 from anyio.abc import SocketAttribute, SocketStream
 
+from hames.testing.chat_events import ChatSpeech
 from hames.testing.request_rules import broken_rule, messages_end
 from hames.testing.script import Served, ServedUsage, stream
 from tests.torture.plan import FINAL, Plan
@@ -141,7 +142,7 @@ class Model:
             asked = self._plan.reply(turn * self._plan.steps + in_turn)
             reply = Served(text=f"Step {step}.", calls=tuple(each.call for each in asked))
         events = stream(
-            msgspec.structs.replace(reply, chunk=24), step + 1, ServedUsage(len(body) // 4, 10)
+            msgspec.structs.replace(reply, chunk=24), step + 1, ServedUsage(len(body) // 4, 10), ChatSpeech()
         ).events
         stall = self.stall
         if stall is not None and step >= stall.step:

@@ -5,19 +5,21 @@ from collections.abc import Sequence
 
 # A pair of surrogates, or half of one; an escaped backslash first, so that it hides what follows it.
 _SURROGATES = rb"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F].."
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class EventCutter:
     """Fed with bytes cut anywhere, gives the data of whole events, and None for each comment.
 
-    Lines may end in CR LF, LF or CR. Data of several lines is joined with LF; other fields are passed
-    over.
+    A byte order mark may come first, and lines may end in CR LF, LF or CR. Data of several lines is joined
+    with LF; other fields are passed over.
     """
 
     def __init__(self) -> None:
         self._line: list[bytes] = []
         self._data: list[bytes] = []
         self._after_cr = False
+        self._begun = False
 
     def feed(self, data: bytes) -> list[bytes | None]:
         """The events that these bytes complete."""
@@ -48,6 +50,9 @@ class EventCutter:
 
     def _events(self, lines: list[bytes]) -> list[bytes | None]:
         events: list[bytes | None] = []
+        if not self._begun:
+            self._begun = True
+            lines[0] = lines[0].removeprefix(_BYTE_ORDER_MARK)
         for line in lines:
             if line.startswith(b"data:"):
                 self._data.append(line[6:] if line[5:6] == b" " else line[5:])

@@ -12,6 +12,18 @@ THOUGHT = "thought"
 
 _FINISH = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
 
+_ERRORS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
 
 def signature(thinking: str) -> str:
     """What shows that a thought is as this model had it."""
@@ -59,12 +71,22 @@ class MessagesSpeech:
         counted = {"output_tokens": usage.output, "output_tokens_details": details}
         stopped = {"stop_reason": _FINISH.get(finish, finish), "stop_sequence": None}
         closed = [_event("content_block_stop", index=count - 1)] if count else []
-        return [*closed, _event("message_delta", delta=stopped, usage=counted), _event("message_stop")]
+        return [*closed, _event("message_delta", delta=stopped, usage=counted)]
 
-    def trouble(self, message: str) -> bytes:
+    def mark(self) -> list[bytes]:
+        """The end of the message."""
+        return [_event("message_stop")]
+
+    def trouble(self, reply: Served) -> bytes:
         """An error event."""
-        kind = "rate_limit_error" if "rate_limit" in message else "overloaded_error"
-        return _event("error", error={"type": kind, "message": message})
+        kind = reply.type or "overloaded_error"
+        return _event("error", error={"type": kind, "message": reply.message or "scripted error"})
+
+    def complaint(self, reply: Served) -> object:
+        """The body of an answer that is an error."""
+        kind = reply.type or _ERRORS.get(reply.status, "api_error")
+        error = {"type": kind, "message": reply.message or f"a scripted {reply.status}"}
+        return {"type": "error", "error": error, "request_id": "req_scripted"}
 
 
 class _Block(NamedTuple):
@@ -89,8 +111,8 @@ def _text(reply: Served, number: int) -> _Block | None:
 
 
 def _call(reply: Served, number: int, at: int, call: ServedCall) -> _Block:
-    made = f"toolu_{number:06}_{at}" + (f"_{THOUGHT}" if reply.reasoning else "")
-    opening: dict[str, object] = {"type": "tool_use", "id": call.id or made, "name": call.name, "input": {}}
+    named = call.named(f"toolu_{number:06}_{at}" + (f"_{THOUGHT}" if reply.reasoning else ""))
+    opening: dict[str, object] = {"type": "tool_use", **named, "name": call.name, "input": {}}
     written = pieces(arguments_of(call, number), number, reply.chunk)
     return _Block(opening, [{"type": "input_json_delta", "partial_json": piece} for piece in written])
 

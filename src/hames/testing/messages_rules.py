@@ -1,5 +1,6 @@
 """What Anthropic demands of a Messages request: checked by the scripted server."""
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -8,6 +9,7 @@ import msgspec
 from hames.testing.messages_events import THOUGHT, signature
 
 MARKS_MOST = 4
+_BUDGET_LEAST = 1024
 _PICTURES = ("image/png", "image/jpeg", "image/gif", "image/webp")
 
 
@@ -28,10 +30,12 @@ class _Image(msgspec.Struct, frozen=True, tag="image"):
 class _Thinking(msgspec.Struct, frozen=True, tag="thinking"):
     thinking: str
     signature: str
+    cache_control: msgspec.Raw = msgspec.Raw()
 
 
 class _Redacted(msgspec.Struct, frozen=True, tag="redacted_thinking"):
     data: str
+    cache_control: msgspec.Raw = msgspec.Raw()
 
 
 class _ToolUse(msgspec.Struct, frozen=True, tag="tool_use"):
@@ -57,11 +61,31 @@ class _Message(msgspec.Struct, frozen=True):
         return [_Text(self.content)] if isinstance(self.content, str) else self.content
 
 
+class _Tool(msgspec.Struct, frozen=True):
+    name: str
+    input_schema: dict[str, msgspec.Raw]
+
+
+class _Thought(msgspec.Struct, frozen=True):
+    type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: int | None = None
+
+
 class _Request(msgspec.Struct, frozen=True):
     model: str
     max_tokens: int
     messages: list[_Message]
     stream: bool = False
+    tools: list[_Tool] = []
+    thinking: _Thought = _Thought("disabled")
+
+
+class _Marked(msgspec.Struct, frozen=True):
+    """What may be marked for the cache, in the order in which it is kept there."""
+
+    tools: msgspec.Raw = msgspec.Raw()
+    system: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
 
 
 def broken_messages_rule(body: bytes) -> str:
@@ -72,14 +96,36 @@ def broken_messages_rule(body: bytes) -> str:
         return f"the request cannot be read: {error}"
     if not request.stream:
         return "this server only streams: set stream to true"
-    if request.max_tokens < 1:
-        return "max_tokens: must be at least 1"
-    marks = body.count(b'"cache_control":{')
-    if marks > MARKS_MOST:
-        return f"a maximum of {MARKS_MOST} blocks with cache_control may be provided, found {marks}"
+    if complaint := _ill_set(request) or _ill_marked(body):
+        return complaint
     if not request.messages or request.messages[0].role != "user" or request.messages[-1].role != "user":
         return "the first and the last message must be from the user"
     return next(_complaints(request.messages), "")
+
+
+def _ill_set(request: _Request) -> str:
+    if request.max_tokens < 1:
+        return "max_tokens: must be at least 1"
+    budget = request.thinking.budget_tokens
+    if (request.thinking.type == "enabled") != (budget is not None):
+        return "thinking: a budget belongs to the type `enabled`, and to no other"
+    if budget is not None and not _BUDGET_LEAST <= budget < request.max_tokens:
+        return f"thinking.budget_tokens: must be at least {_BUDGET_LEAST} and less than `max_tokens`"
+    odd = [tool.name for tool in request.tools if not _fits(tool.name)]
+    return f"tools: the name {odd[0]!r} should match ^[a-zA-Z0-9_-]+$" if odd else ""
+
+
+def _ill_marked(body: bytes) -> str:
+    """There are few marks for the cache, and those that last longer come first."""
+    marks = body.count(b'"cache_control":{')
+    if marks > MARKS_MOST:
+        return f"a maximum of {MARKS_MOST} blocks with cache_control may be provided, found {marks}"
+    marked = msgspec.json.decode(body, type=_Marked)
+    kept = b"".join(map(bytes, (marked.tools, marked.system, marked.messages)))
+    lasting = [b'"1h"' in mark for mark in re.findall(rb'"cache_control":\{[^}]*\}', kept)]
+    if lasting != sorted(lasting, reverse=True):
+        return "a block with ttl='1h' cache_control must not come after one with ttl='5m'"
+    return ""
 
 
 def _complaints(messages: list[_Message]) -> Iterator[str]:
@@ -141,6 +187,8 @@ def _misshapen(block: _Block, role: str) -> str:
             return "text content blocks must contain non-whitespace text"
         case _Image(source=source) if source.media_type not in _PICTURES:
             return f"pictures of the type {source.media_type!r} are not supported"
+        case _Thinking() | _Redacted() if bytes(block.cache_control):
+            return "`thinking` blocks cannot have cache_control"
         case _Thinking() if block.signature != signature(block.thinking):
             return "Invalid `signature` in `thinking` block"
         case _ToolUse() if not _fits(block.id) or not _fits(block.name):

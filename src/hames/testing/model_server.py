@@ -1,6 +1,7 @@
 """A scripted model behind real HTTP on loopback, speaking Chat Completions, Messages and Responses.
 
-python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek] [--record DIR [--bodies]]
+python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek] [--window TOKENS [--unnamed]]
+    [--chaos SEED [--rate SHARE]] [--record DIR [--bodies]]
 
 Prints its base URL as the first line and ends when its standard input is closed.
 """
@@ -10,42 +11,31 @@ import asyncio
 import os
 import socket
 import stat
-import struct
 import sys
-import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import msgspec
 
-from hames.testing.messages_events import MessagesSpeech
+from hames.core.profiles import WireName
+from hames.testing.answering import Answer, Connection
+from hames.testing.chaos import Chaos
 from hames.testing.messages_rules import broken_messages_rule
+from hames.testing.overflows import overflow
 from hames.testing.request_rules import Rules, broken_rule, messages_end
-from hames.testing.responses_events import ResponsesSpeech
 from hames.testing.responses_rules import broken_responses_rule, input_end
-from hames.testing.script import ChatSpeech, Script, Served, ServedUsage, Speech, read_script, stream
+from hames.testing.script import Script, Served, ServedUsage, read_script
 from hames.testing.scripted import MODEL_NAME
-
-_REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 429: "Too Many Requests"}
-_RESET = struct.pack("ii", 1, 0)
-_STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-
-# The wires, by the end of the address.
-_SPEECHES: dict[bytes, Speech] = {
-    b"completions": ChatSpeech(),
-    b"messages": MessagesSpeech(),
-    b"responses": ResponsesSpeech(),
-}
 
 
 class Seen(msgspec.Struct, frozen=True):
     """A request that was served. Times are of its first byte: the monotonic and the wall clock.
 
     `extends`: it repeats the request before it up to the end of its last message, byte for byte; None
-    for the first. `problem` is the rule that it broke, for which it got a 400.
+    for the first. `problem` is the rule that it broke, for which it got a 400. `status` is that of the
+    answer.
     """
 
     number: int
@@ -55,19 +45,18 @@ class Seen(msgspec.Struct, frozen=True):
     monotonic: float
     wall: float
     problem: str = ""
+    status: int = 200
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """A reply of the script, how it is told, the number of its request, and a guess at its tokens."""
+class Window(msgspec.Struct, frozen=True):
+    """How long a request may be, in tokens of four bytes, and whether the answer to a longer one says so."""
 
-    speech: Speech
-    reply: Served
-    number: int
-    usage: ServedUsage
+    tokens: int
+    named: bool = True
 
 
 class ModelServer:
-    """Answers by the number of requests answered; a request that breaks a rule is not counted.
+    """Answers by the number of requests answered; one that breaks a rule or is too long is not counted.
 
     `rules` are those of Chat Completions; the other wires have their own, unless they are `none`. Without
     `rules`, `watch` and `record` it never looks into a body, so that its own cost stays small. `watch` fills
@@ -77,173 +66,176 @@ class ModelServer:
 
     def __init__(
         self,
-        script: Script,
+        script: Script | Chaos,
         *,
         rules: Rules = "none",
         watch: bool = False,
         record: Path | None = None,
         bodies: bool = False,
+        window: Window | None = None,
     ) -> None:
         self._script = script
         self._rules: Rules = rules
         self._watch = watch or record is not None
         self._record = record
         self._bodies = bodies
+        self._window = window
         self._prefix = b""
         self._last_size = 0
         self.served = 0
         self.base_url = ""
         self.seen: list[Seen] = []
+        self._door: _Door | None = None
 
-    def answer(self, speech: Speech, body: bytes, monotonic: float, wall: float) -> Answer:
-        """The reply to a request."""
-        problem = self._problem(speech, body)
+    def answer(self, wire: WireName, body: bytes, monotonic: float, wall: float) -> Answer:
+        """See `Answering`."""
+        problem = self._problem(wire, body)
+        tokens = len(body) // 4
+        number, reply = self.served, Served(status=400, message=problem, type="invalid_request_error")
         if not problem:
-            self.served += 1
+            if self._window is not None and tokens > self._window.tokens:
+                reply = overflow(wire, tokens, self._window.tokens, named=self._window.named)
+            else:
+                number, reply = self._reply(wire, body)
         if self._watch:
-            self._note(body, monotonic, wall, problem)
-            end = input_end(body) if isinstance(speech, ResponsesSpeech) else messages_end(body)
-            self._prefix = body[:end]
-        usage = ServedUsage(len(body) // 4, 10, cached=min(self._last_size, len(body)) // 4)
+            place = Seen(0, len(body), "", None, monotonic, wall, problem, reply.status)
+            self._note(body, place)
+            self._prefix = body[: input_end(body) if wire == "responses" else messages_end(body)]
+        usage = ServedUsage(tokens, 10, cached=min(self._last_size, len(body)) // 4)
         self._last_size = len(body)
-        reply = Served(status=400, message=problem) if problem else self._script.reply(self.served)
-        return Answer(speech, reply, self.served, usage)
+        return Answer(wire, reply, number, usage)
 
-    def _problem(self, speech: Speech, body: bytes) -> str:
+    def leave(self, away_s: float) -> None:
+        """See `Answering`. Every connection is cut, as when a server is started anew."""
+        assert self._door is not None, "only a server that runs can leave"
+        self._door.close()
+        if away_s:
+            self._door.open_after(away_s)
+
+    async def come_back(self) -> None:
+        """Take connections again, at the same address."""
+        assert self._door is not None, "only a server that runs can come back"
+        await self._door.open()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncGenerator[None]:
+        """Serve on a free port of the loopback address; `base_url` is set."""
+        self._door = _Door(self._connection)
+        self.base_url = f"http://127.0.0.1:{self._door.port}/v1"
+        try:
+            await self._door.open()
+            yield
+        finally:
+            await self._door.end()
+            self._door = None
+
+    def _connection(self, connected: set[asyncio.Transport]) -> Connection:
+        return Connection(self, connected)
+
+    def _reply(self, wire: WireName, body: bytes) -> tuple[int, Served]:
+        if isinstance(self._script, Chaos):
+            taken = self._script.take(wire, body)
+            self.served = self._script.given
+            return taken.number, taken.reply
+        self.served += 1
+        return self.served, self._script.reply(self.served)
+
+    def _problem(self, wire: WireName, body: bytes) -> str:
         """The rule of its wire that a request breaks."""
         if self._rules == "none":
             return ""
-        match speech:
-            case MessagesSpeech():
+        match wire:
+            case "messages":
                 return broken_messages_rule(body)
-            case ResponsesSpeech():
+            case "responses":
                 return broken_responses_rule(body)
-            case _:
+            case "chat":
                 return broken_rule(body, self._rules)
 
-    def _note(self, body: bytes, monotonic: float, wall: float, problem: str) -> None:
-        extends = body.startswith(self._prefix) if self.seen else None
-        number = len(self.seen) + 1
-        seen = Seen(number, len(body), sha256(body).hexdigest(), extends, monotonic, wall, problem)
+    def _note(self, body: bytes, place: Seen) -> None:
+        seen = msgspec.structs.replace(
+            place,
+            number=len(self.seen) + 1,
+            sha256=sha256(body).hexdigest(),
+            extends=body.startswith(self._prefix) if self.seen else None,
+        )
         self.seen.append(seen)
         if self._record is None:
             return
         with (self._record / "requests.jsonl").open("ab") as lines:
             lines.write(msgspec.json.encode(seen) + b"\n")
         if self._bodies:
-            (self._record / f"{number:06}.json").write_bytes(body)
+            (self._record / f"{seen.number:06}.json").write_bytes(body)
 
 
-class _Connection(asyncio.Protocol):
-    """One client. Requests are answered one after the other."""
+class _Door:
+    """A port of the loopback address that is ours all the time, whether it is listened to or not."""
 
-    def __init__(self, server: ModelServer, connected: set[asyncio.Transport]) -> None:
-        self._server = server
-        self._connected = connected
-        self._data = bytearray()
-        self._first = (0.0, 0.0)
-        self._head = b""
-        self._body_at = 0
-        self._need = 0
+    def __init__(self, connection: Callable[[set[asyncio.Transport]], Connection]) -> None:
+        self._connection = connection
+        self._connected: set[asyncio.Transport] = set()
+        self._kept = _bound(0)
+        self._listening: asyncio.Server | None = None
+        self._opening: asyncio.Task[None] | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._connected.add(transport)
+    @property
+    def port(self) -> int:
+        """Its number."""
+        return _port(self._kept)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._connected.discard(self._transport)
+    async def open(self) -> None:
+        """Take connections."""
+        if self._listening is None:
+            self._listening = await asyncio.get_running_loop().create_server(
+                lambda: self._connection(self._connected), sock=_bound(self.port)
+            )
 
-    def data_received(self, data: bytes) -> None:
-        if not self._data:
-            self._first = (time.monotonic(), time.time())
-        self._data += data
-        while self._take():
-            pass
+    def open_after(self, seconds: float) -> None:
+        """Take connections after a while."""
+        self._opening = asyncio.get_running_loop().create_task(self._open_after(seconds))
 
-    def _take(self) -> bool:
-        """Answer one request if it is whole; true when more bytes are left."""
-        if not self._need:
-            end = self._data.find(b"\r\n\r\n")
-            if end < 0:
-                return False
-            self._head = bytes(self._data[:end]).lower()
-            self._body_at = end + 4
-            self._need = self._body_at + _content_length(self._head)
-        if len(self._data) < self._need:
-            return False
-        body = bytes(self._data[self._body_at : self._need])
-        del self._data[: self._need]
-        self._need = 0
-        self._respond(body)
-        return bool(self._data)
+    async def _open_after(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self.open()
 
-    def _respond(self, body: bytes) -> None:
-        method, _, rest = self._head.partition(b" ")
-        path = rest.partition(b" ")[0].partition(b"?")[0]
-        if method == b"get" and path.endswith(b"/models"):
-            listed = {"object": "list", "data": [{"id": MODEL_NAME, "object": "model"}]}
-            self._send_json(200, listed, {})
-        elif method != b"post" or not path.endswith((b"/chat/completions", b"/v1/messages", b"/responses")):
-            self._send_json(404, _complaint("there is nothing at this address"), {})
-        else:
-            speech = _SPEECHES[path.rpartition(b"/")[2]]
-            answer = self._server.answer(speech, body, *self._first)
-            if answer.reply.status != 200:
-                words = answer.reply.message or f"a scripted {answer.reply.status}"
-                self._send_json(answer.reply.status, _complaint(words), answer.reply.headers)
-            elif answer.reply.fault == "reset":
-                raw: socket.socket = self._transport.get_extra_info("socket")
-                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-                self._transport.abort()
-            else:
-                self._send_stream(answer)
+    def close(self) -> None:
+        """Refuse connections, and cut those there are."""
+        if self._listening is not None:
+            self._listening.close()
+            self._listening = None
+        for transport in tuple(self._connected):
+            transport.abort()
 
-    def _send_stream(self, answer: Answer) -> None:
-        reply = stream(answer.reply, answer.number, answer.usage, answer.speech)
-        if reply.hangs and not reply.events:
-            return
-        pieces = [_STREAM_HEAD, *(b"%x\r\n%b\r\n" % (len(event), event) for event in reply.events)]
-        if reply.whole:
-            pieces.append(b"0\r\n\r\n")
-        if answer.reply.chunk:
-            for piece in pieces:
-                self._transport.write(piece)
-        else:
-            self._transport.write(b"".join(pieces))
-        if not reply.whole and not reply.hangs:
-            self._transport.close()
-
-    def _send_json(self, status: int, value: object, headers: dict[str, str]) -> None:
-        body = msgspec.json.encode(value)
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Scripted')}", "Content-Type: application/json"]
-        lines += [f"Content-Length: {len(body)}", *(f"{name}: {value}" for name, value in headers.items())]
-        self._transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+    async def end(self) -> None:
+        """Give the port back."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        listening = self._listening
+        self.close()
+        if listening is not None:
+            await listening.wait_closed()
+        self._kept.close()
 
 
-def _content_length(head: bytes) -> int:
-    _, found, rest = head.partition(b"\r\ncontent-length:")
-    return int(rest.partition(b"\r\n")[0]) if found else 0
+def _bound(port: int) -> socket.socket:
+    """A socket at this port of the loopback address, which it shares with others of ours."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", port))
+    return made
 
 
-def _complaint(words: str) -> dict[str, object]:
-    return {"error": {"message": words, "type": "scripted", "code": None}}
+def _port(bound: socket.socket) -> int:
+    return int(bound.getsockname()[1])
 
 
 @asynccontextmanager
 async def running(server: ModelServer) -> AsyncGenerator[ModelServer]:
     """Serve on a free port of the loopback address; `base_url` is set. Needs asyncio."""
-    connected: set[asyncio.Transport] = set()
-    loop = asyncio.get_running_loop()
-    listening = await loop.create_server(lambda: _Connection(server, connected), "127.0.0.1", 0)
-    server.base_url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}/v1"
-    try:
+    async with server.listening():
         yield server
-    finally:
-        listening.close()
-        for transport in connected:
-            transport.abort()
-        await listening.wait_closed()
 
 
 async def _serve(server: ModelServer) -> None:
@@ -269,13 +261,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--script", type=Path, required=True, help="a JSON list of replies")
     parser.add_argument("--rules", choices=["none", "chat", "deepseek"], default="none")
+    parser.add_argument("--window", type=int, metavar="TOKENS", help="refuse longer requests (4 bytes each)")
+    parser.add_argument("--unnamed", action="store_true", help="with --window: do not say how large it is")
+    parser.add_argument("--chaos", type=int, metavar="SEED", help="let some replies fail first")
+    parser.add_argument("--rate", type=float, default=0.05, help="with --chaos: the share that fails")
     parser.add_argument("--record", type=Path, help="write requests.jsonl into this directory")
     parser.add_argument("--bodies", action="store_true", help="with --record: write the bodies too")
     args = parser.parse_args()
     if args.record is not None:
         args.record.mkdir(parents=True, exist_ok=True)
     script = read_script(args.script.read_bytes())
-    server = ModelServer(script, rules=args.rules, record=args.record, bodies=args.bodies)
+    server = ModelServer(
+        script if args.chaos is None else Chaos(script, args.chaos, args.rate),
+        rules=args.rules,
+        record=args.record,
+        bodies=args.bodies,
+        window=None if args.window is None else Window(args.window, named=not args.unnamed),
+    )
     asyncio.run(_serve(server))
 
 

@@ -4,8 +4,11 @@ from typing import Literal
 
 import msgspec
 
+from hames.testing.chat_events import THOUGHT, is_own_id, thought_sum
+
 Rules = Literal["none", "chat", "deepseek"]
-"""`none` looks at nothing, `chat` at what all providers demand, `deepseek` also at its own rule."""
+"""`none` looks at nothing, `chat` at what all providers demand, `deepseek` also at its own rules: the
+reasoning of every reply with calls comes back as it was, an empty one too, as long as the reply does."""
 
 
 class _Function(msgspec.Struct, frozen=True):
@@ -28,7 +31,7 @@ class _Message(msgspec.Struct, frozen=True):
 
 
 class _Thinking(msgspec.Struct, frozen=True):
-    type: str = "enabled"
+    type: Literal["enabled", "disabled"] = "enabled"
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -53,11 +56,27 @@ def broken_rule(body: bytes, rules: Rules) -> str:
     if not request.stream:
         return "this server only streams: set stream to true"
     problem = _unpaired(request.messages)
-    if not problem and rules == "deepseek" and request.thinking.type == "enabled":
-        silent = [m for m in request.messages if m.tool_calls and m.reasoning_content is None]
-        if silent:
-            problem = "The `reasoning_content` in the thinking mode must be passed back to the API."
-    return problem
+    return problem or (_broken_by_deepseek(request) if rules == "deepseek" else "")
+
+
+def _broken_by_deepseek(request: _Request) -> str:
+    if request.thinking.type == "disabled":
+        return ""
+    wanting = any(message.tool_calls and _is_changed(message) for message in request.messages)
+    return "The `reasoning_content` in the thinking mode must be passed back to the API." if wanting else ""
+
+
+def _is_changed(message: _Message) -> bool:
+    """Whether the reasoning is not what came with these calls; of calls that others made, whether there is
+    none at all."""
+    given = message.reasoning_content
+    if given is None:
+        return True
+    wire_id = message.tool_calls[0].id
+    _, thoughtful, told = wire_id.partition(THOUGHT)
+    if thoughtful:
+        return told != thought_sum(given)
+    return bool(given) and is_own_id(wire_id)
 
 
 def messages_end(body: bytes) -> int:

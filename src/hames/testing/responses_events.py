@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import msgspec
 
+from hames.testing.chat_events import complaint
 from hames.testing.script import Served, ServedCall, ServedUsage, arguments_of
 from hames.testing.scripted import MODEL_NAME
 
@@ -31,13 +32,22 @@ class ResponsesSpeech:
                 at += 1
 
     def ending(self, reply: Served, number: int, usage: ServedUsage) -> list[bytes]:
-        """The whole response. There is no mark of the end after it."""
+        """The whole response."""
         at = 2 + sum(1 for _ in self.deltas(reply, number))
         return [_encoded(_ending(reply, number, usage), at)]
 
-    def trouble(self, message: str) -> bytes:
+    def mark(self) -> list[bytes]:
+        """Nothing: the whole response was the last event."""
+        return []
+
+    def trouble(self, reply: Served) -> bytes:
         """An error event."""
-        return _encoded({"type": "error", "code": "server_error", "message": message, "param": None}, 0)
+        message, code = reply.message or "scripted error", reply.code or "server_error"
+        return _encoded({"type": "error", "code": code, "message": message, "param": None}, 0)
+
+    def complaint(self, reply: Served) -> object:
+        """The body of an answer that is an error."""
+        return complaint(reply)
 
 
 def seal(item_id: str, summary: str) -> str:
@@ -79,7 +89,7 @@ def _call(call: ServedCall, name: str, number: int, at: int) -> _Event:
         "type": "function_call",
         "status": "completed",
         "arguments": arguments_of(call, number),
-        "call_id": call.id or f"call_{number}_{at}",
+        **call.named(f"call_{number}_{at}", "call_id"),
         "name": call.name,
     }
 

@@ -37,6 +37,7 @@ class _Request(msgspec.Struct, frozen=True):
     store: bool = True
     include: list[str] = []
     tools: list[_Tool] = []
+    previous_response_id: str | None = None
 
 
 class _Spanned(msgspec.Struct, frozen=True):
@@ -51,6 +52,8 @@ def broken_responses_rule(body: bytes) -> str:
         return f"the request cannot be read: {error}"
     if not request.stream or request.store:
         return "this server keeps nothing and only streams: set stream to true and store to false"
+    if request.previous_response_id is not None:
+        return f"Previous response with id '{request.previous_response_id}' not found."
     if any(tool.strict for tool in request.tools):
         return "Invalid schema for function: 'additionalProperties' is required to be false"
     return _unpaired(request.input) or _misplaced(request.input)
@@ -76,6 +79,8 @@ def _unpaired(items: list[_Item]) -> str:
             continue
         if not 0 < len(item.call_id) <= _ID_CHARS:
             return f"Invalid 'input[{at}].call_id': string too long, or empty"
+        if (item.arguments if item.type == "function_call" else item.output) is None:
+            return f"Missing required parameter: 'input[{at}]', its arguments or its output."
         if item.type == "function_call":
             if item.call_id in called:
                 return f"Duplicate call_id in input[{at}]: {item.call_id}"
@@ -101,6 +106,8 @@ def _misplaced(items: list[_Item]) -> str:
             if item.summary is None:
                 return f"Missing required parameter: 'input[{at}].summary'."
             summary = "\n\n".join(part["text"] for part in item.summary)
+            if not item.encrypted_content:
+                return f"Item with id '{item.id}' not found. Items are not persisted when `store` is false."
             if item.encrypted_content != seal(item.id, summary):
                 return "The encrypted content could not be verified."
             given.add(item.id)

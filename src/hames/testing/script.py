@@ -1,30 +1,57 @@
 """What a scripted model says, as data, and as the bytes of a stream."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Literal, Protocol
 
 import msgspec
 
-from hames.testing.scripted import MODEL_NAME
-
-Fault = Literal["cut_text", "cut_args", "no_finish", "empty", "garbage", "reset", "stall", "silent", "error"]
+Fault = Literal[
+    "cut_text",
+    "cut_args",
+    "no_finish",
+    "no_mark",
+    "empty",
+    "garbage",
+    "half_event",
+    "binary",
+    "reset",
+    "reset_midway",
+    "away",
+    "stall",
+    "pause",
+    "silent",
+    "error",
+    "error_first",
+]
 """How a served reply fails.
 
 `cut_text`, `cut_args`: the connection closes in the middle of the text, or of a call's arguments.
-`no_finish`: the stream ends well, without a finish event. `empty`: it finishes without content.
-`garbage`: an event that is no JSON comes first. `reset`: the connection is reset before any byte.
-`stall`: half of the reply comes, then nothing. `silent`: nothing comes at all. `error`: half of it,
-then an error event.
+`no_finish`: the stream ends well, without a finish event. `no_mark`: only the mark of the end is missing.
+`empty`: it finishes without content. `garbage`, `half_event`, `binary`: an event too many that is no JSON,
+the first half of one, or bytes that are no text. `reset`, `reset_midway`: the connection is reset before any
+byte, or after half of the reply. `away`: it is reset, and nobody takes a connection for `pause_s`, or until
+`ModelServer.come_back`. `stall`: half of the reply comes, then nothing. `pause`: half of it, the other half
+after `pause_s`. `silent`: nothing comes at all. `error`: half of it, then an error event. `error_first`: the
+error event comes before anything is said.
 """
+
+Framing = Literal["plain", "bytes", "crlf", "bom", "gzip"]
+"""How the events of a stream are put on the line: byte by byte, with other line ends, after a byte order
+mark, or in a coding that nobody asked for."""
 
 
 class ServedCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A call; `arguments` is an object, or a string that is sent as it is. `id` is made if it is empty."""
+    """A call; `arguments` is an object, or a string that is sent as it is. `id` is made if it is empty, and
+    left out if it is null."""
 
     name: str
     arguments: msgspec.Raw = msgspec.Raw(b"{}")
-    id: str = ""
+    id: str | None = ""
+
+    def named(self, made: str, field: str = "id") -> dict[str, object]:
+        """The id as a field: its own, or the one that was made for it."""
+        return {} if self.id is None else {field: self.id or made}
 
 
 class ServedUsage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,8 +67,10 @@ class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One reply of the script, or `repeat` of them.
 
     `{i}` in text, reasoning and arguments is the number of the request, from 1. `chunk` is the number of
-    letters in an event (0: all in one), each event then goes out by itself. `queued` comments come first.
-    With a `status` other than 200 the answer is an error of that status, with `message` and `headers`.
+    letters in an event (0: all in one), each event then goes out by itself. `queued` comments come first,
+    `pause_s` between them. With a `status` other than 200 the answer is an error of that status, with
+    `message`, and `type` and `code` as its wire puts them. `body` stands for all of that, byte for byte.
+    `headers` are sent beside the usual ones, or in their place.
     """
 
     text: str = ""
@@ -51,10 +80,15 @@ class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     usage: ServedUsage | None = None
     status: int = 200
     message: str = ""
+    type: str = ""
+    code: str = ""
+    body: str = ""
     headers: dict[str, str] = {}
     fault: Fault | None = None
+    framing: Framing = "plain"
     chunk: int = 0
     queued: int = 0
+    pause_s: float = 0.0
     repeat: int = 1
 
 
@@ -78,12 +112,16 @@ def read_script(text: bytes) -> Script:
     return Script(msgspec.json.decode(text, type=list[Served]))
 
 
+Ending = Literal["whole", "closed", "reset", "open"]
+"""How a response ends: as it should, too early, by a reset, or not at all."""
+
+
 class Stream(msgspec.Struct, frozen=True):
-    """The events of one reply. `whole`: the response ends as it should; else `hangs`, or is cut off."""
+    """The events of one reply. `pauses` are the seconds that pass before the event of a place."""
 
     events: list[bytes]
-    whole: bool = True
-    hangs: bool = False
+    ending: Ending = "whole"
+    pauses: Mapping[int, float] = {}
 
 
 class Speech(Protocol):
@@ -101,45 +139,81 @@ class Speech(Protocol):
         """The events that finish a reply."""
         ...
 
-    def trouble(self, message: str) -> bytes:
+    def mark(self) -> list[bytes]:
+        """What says that no more events come; nothing on some wires."""
+        ...
+
+    def trouble(self, reply: Served) -> bytes:
         """An error event."""
         ...
 
+    def complaint(self, reply: Served) -> object:
+        """The body of an answer that is an error."""
+        ...
 
-def stream(reply: Served, number: int, usage: ServedUsage, speech: Speech | None = None) -> Stream:
-    """A reply as events of a wire (Chat Completions by default), with its fault."""
-    speech = speech or ChatSpeech()
+
+def stream(reply: Served, number: int, usage: ServedUsage, speech: Speech) -> Stream:
+    """A reply as events of a wire, with its fault."""
     usage = reply.usage or usage
-    if reply.fault in ("reset", "silent"):
-        return Stream([], whole=False, hangs=reply.fault == "silent")
-    begun = [b": keep-alive\n\n"] * reply.queued + speech.begin(number, usage)
-    ending = speech.ending(reply, number, usage)
+    comments = [b": keep-alive\n\n"] * reply.queued
+    begun = comments + speech.begin(number, usage)
     deltas = list(speech.deltas(reply, number))
-    half = deltas[: len(deltas) // 2 + 1]
+    ending = speech.ending(reply, number, usage)
+    mark = speech.mark()
     match reply.fault:
-        case "cut_text":
-            return Stream([*begun, *speech.deltas(_cut_text(reply), number)], whole=False)
-        case "cut_args":
-            return Stream([*begun, *speech.deltas(_cut_arguments(reply, number), number)], whole=False)
-        case "no_finish":
-            return Stream([*begun, *deltas])
+        case "reset" | "away" | "silent":
+            return Stream([], "open" if reply.fault == "silent" else "reset")
+        case None:
+            waits = range(1, len(comments) + 1)
+            pauses = dict.fromkeys(waits, reply.pause_s)
+            return Stream([*begun, *deltas, *ending, *mark], pauses=pauses)
+        case "garbage" | "half_event" | "binary":
+            return Stream([*begun, _GARBAGE[reply.fault], *deltas, *ending, *mark])
+        case "no_mark" | "no_finish":
+            return Stream([*begun, *deltas, *(ending if reply.fault == "no_mark" else ())])
         case "empty":
-            return Stream([*begun, *speech.ending(Served(), number, usage)])
-        case "garbage":
-            return Stream([*begun, b"data: {not json\n\n", *deltas, *ending])
-        case "stall":
-            return Stream([*begun, *half], whole=False, hangs=True)
-        case "error":
-            return Stream([*begun, *half, speech.trouble(reply.message or "scripted error")])
+            return Stream([*begun, *speech.ending(Served(), number, usage), *mark])
+        case "cut_text":
+            return Stream([*begun, *speech.deltas(_cut_text(reply), number)], "closed")
+        case "cut_args":
+            return Stream([*begun, *speech.deltas(_cut_arguments(reply, number), number)], "closed")
+        case "error_first":
+            return Stream([*begun, speech.trouble(reply)])
         case _:
-            return Stream([*begun, *deltas, *ending])
+            half = len(deltas) // 2 + 1
+            rest = [*deltas[half:], *ending, *mark]
+            return _halted(reply, [*begun, *deltas[:half]], rest, speech)
+
+
+def _halted(reply: Served, half: list[bytes], rest: list[bytes], speech: Speech) -> Stream:
+    """A reply of which half comes, and then something else."""
+    match reply.fault:
+        case "error":
+            return Stream([*half, speech.trouble(reply)])
+        case "pause":
+            return Stream([*half, *rest], pauses={len(half): reply.pause_s})
+        case "reset_midway":
+            return Stream(half, "reset")
+        case _:
+            return Stream(half, "open")
+
+
+_GARBAGE = {
+    "garbage": b"data: {not json\n\n",
+    "half_event": b'data: {"id":"scripted","choices":[{"index":0,"del\n\n',
+    "binary": b"data: \x00\xff\xfe\x80{\x1b\n\xc3(\n\n",
+}
 
 
 def arguments_of(call: ServedCall, number: int) -> str:
-    """The raw argument string of a call."""
+    """The raw argument string of a call, as it is sent."""
+    return written(call).replace("{i}", str(number))
+
+
+def written(call: ServedCall) -> str:
+    """The raw argument string of a call, as it is in the script."""
     raw = bytes(call.arguments)
-    text = msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
-    return text.replace("{i}", str(number))
+    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
 
 
 def pieces(text: str, number: int, size: int) -> Iterator[str]:
@@ -154,42 +228,6 @@ def data(value: object) -> bytes:
     return b"data: " + msgspec.json.encode(value) + b"\n\n"
 
 
-class ChatSpeech:
-    """Implements `Speech` for Chat Completions."""
-
-    def begin(self, number: int, usage: ServedUsage) -> list[bytes]:
-        """Nothing: the first delta opens the reply."""
-        return []
-
-    def deltas(self, reply: Served, number: int) -> Iterator[bytes]:
-        """What the model says."""
-        first: dict[str, object] = {"role": "assistant", "content": ""}
-        if reply.reasoning:
-            first["reasoning_content"] = ""
-        yield _event(number, first)
-        for piece in pieces(reply.reasoning, number, reply.chunk):
-            yield _event(number, {"reasoning_content": piece})
-        for piece in pieces(reply.text, number, reply.chunk):
-            yield _event(number, {"content": piece})
-        for index, call in enumerate(reply.calls):
-            opening = {"name": call.name, "arguments": ""}
-            wire_id = call.id or f"call_{number}_{index}"
-            yield _call_event(
-                number, {"index": index, "id": wire_id, "type": "function", "function": opening}
-            )
-            for piece in pieces(arguments_of(call, number), number, reply.chunk):
-                yield _call_event(number, {"index": index, "function": {"arguments": piece}})
-
-    def ending(self, reply: Served, number: int, usage: ServedUsage) -> list[bytes]:
-        """The finish, the usage, and the mark of the end."""
-        finish = reply.finish or ("tool_calls" if reply.calls else "stop")
-        return [_event(number, {}, finish), _usage_event(number, usage), b"data: [DONE]\n\n"]
-
-    def trouble(self, message: str) -> bytes:
-        """An error event."""
-        return data({"error": {"message": message, "type": "server_error"}})
-
-
 def _cut_text(reply: Served) -> Served:
     text = reply.text or "half of a sentence"
     return Served(text=text[: len(text) // 2 or 1], chunk=reply.chunk)
@@ -201,30 +239,3 @@ def _cut_arguments(reply: Served, number: int) -> Served:
     half = msgspec.Raw(msgspec.json.encode(text[: len(text) * 2 // 3]))
     cut = msgspec.structs.replace(calls[-1], arguments=half)
     return msgspec.structs.replace(reply, calls=(*calls[:-1], cut))
-
-
-def _call_event(number: int, call: dict[str, object]) -> bytes:
-    return _event(number, {"tool_calls": [call]})
-
-
-def _event(number: int, delta: dict[str, object], finish: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-    return data({**_frame(number), "choices": [choice], "usage": None})
-
-
-def _usage_event(number: int, usage: ServedUsage) -> bytes:
-    counted = {
-        "prompt_tokens": usage.input,
-        "completion_tokens": usage.output,
-        "total_tokens": usage.input + usage.output,
-        "prompt_tokens_details": {"cached_tokens": usage.cached},
-        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
-        "prompt_cache_hit_tokens": usage.cached,
-        "prompt_cache_miss_tokens": usage.input - usage.cached,
-    }
-    return data({**_frame(number), "choices": [], "usage": counted})
-
-
-def _frame(number: int) -> dict[str, object]:
-    name = f"scripted-{number}"
-    return {"id": name, "object": "chat.completion.chunk", "created": 0, "model": MODEL_NAME}
