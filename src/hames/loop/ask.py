@@ -12,6 +12,7 @@ from hames.core.events import ModelFailed, RequestSent, WaitEnded, WaitStarted
 from hames.core.ids import blob_id
 from hames.core.ports import Reply
 from hames.loop.kit import Kit
+from hames.models.salvage import salvaged
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -73,7 +74,7 @@ async def _listen(kit: Kit, request: Assembled, step: int) -> Reply:
     async with aclosing(kit.answerer.model.ask(request.body)) as stream:
         async for item in stream:
             if isinstance(item, Reply):
-                return item
+                return salvaged(item, [spec.name for spec in kit.tools.specs()])
             kit.listener.delta(step, item)
     raise ModelError("cut", "the model's stream ended without a reply")
 
