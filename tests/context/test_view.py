@@ -134,6 +134,14 @@ def test_what_a_call_learnt_is_kept() -> None:
     assert view.outputs[call_id(1, 0)].bytes == 9
 
 
+def test_a_file_that_was_removed_counts_as_never_seen() -> None:
+    seen, wrote = FileFact("/w/a", "s", "read"), FileFact("/w/a", "t", "wrote")
+    gone = FileFact("/w/a", "", "removed")
+    for files, left in (((seen, gone), {}), ((gone,), {}), ((seen, gone, wrote), {"/w/a": "t"})):
+        finished = CallFinished(call=call_id(1, 0), outcome="ok", parts=(), files=files)
+        assert view_of(reply(1, "bash"), finished).seen == left
+
+
 def test_a_turn_opens_and_ends() -> None:
     view = view_of(said("go"), TurnStarted(turn=1), sent(1), reply(1))
     assert view.turn_open

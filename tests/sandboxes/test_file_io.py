@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hames.sandboxes.file_io import READ_BYTES, Refusal, read_lines, write_whole
+from hames.sandboxes.file_io import READ_BYTES, Refusal, read_lines, remove_whole, write_whole
 
 
 def _hash(data: bytes) -> str:
@@ -150,3 +150,44 @@ def test_a_failed_write_leaves_no_trace(tmp_path: Path) -> None:
         write_whole(str(tmp_path / name / "below"), b"x", "")
     write_whole(str(tmp_path / name), b"new", _hash(b"old"))
     assert os.listdir(tmp_path) == [name]
+
+
+def test_a_new_file_gets_the_mode_of_another_where_one_is_named(tmp_path: Path) -> None:
+    like = tmp_path / "script"
+    like.write_bytes(b"x")
+    like.chmod(0o751)
+    write_whole(str(tmp_path / "new"), b"new", "", str(like))
+    assert (tmp_path / "new").stat().st_mode & 0o7777 == 0o751
+    old = tmp_path / "old"
+    old.write_bytes(b"old")
+    old.chmod(0o600)
+    write_whole(str(old), b"new", _hash(b"old"), str(like))
+    assert old.stat().st_mode & 0o7777 == 0o600
+    with pytest.raises(FileNotFoundError):
+        write_whole(str(tmp_path / "newer"), b"new", "", str(tmp_path / "gone"))
+    assert sorted(os.listdir(tmp_path)) == ["new", "old", "script"]
+
+
+def test_a_file_is_removed_only_with_the_content_it_was_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"theirs")
+    for place, expect, trouble in (
+        (path, _hash(b"mine"), "changed"),
+        (path, "", "changed"),
+        (tmp_path / "gone", _hash(b"x"), "changed"),
+        (tmp_path, "", "directory"),
+    ):
+        with pytest.raises(Refusal) as refused:
+            remove_whole(str(place), expect)
+        assert refused.value.trouble == trouble
+    assert path.read_bytes() == b"theirs"
+    remove_whole(str(path), _hash(b"theirs"))
+    assert os.listdir(tmp_path) == []
+
+
+def test_of_a_link_only_the_link_is_removed(tmp_path: Path) -> None:
+    real = tmp_path / "real"
+    real.write_bytes(b"x")
+    (tmp_path / "link").symlink_to(real)
+    remove_whole(str(tmp_path / "link"), _hash(b"x"))
+    assert os.listdir(tmp_path) == ["real"]

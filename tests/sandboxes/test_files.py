@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from hames.core.errors import FileProblem, SandboxError
-from hames.core.ports import ReadQuery, Sandbox, SearchQuery, WriteOrder
+from hames.core.ports import ReadQuery, RemoveOrder, Sandbox, SearchQuery, WriteOrder
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
 from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.process import SupervisorProcess
@@ -106,6 +106,23 @@ async def test_what_is_written_can_be_read(files: SandboxFiles, workspace: Path)
     assert (await files.read(ReadQuery(path))).data == b""
 
 
+async def test_what_is_removed_is_gone(files: SandboxFiles, workspace: Path) -> None:
+    path = workspace / "file"
+    path.write_bytes(b"x")
+    refused = await _problem(files.remove(RemoveOrder(str(path), _hash(b"y"))))
+    assert refused.trouble == "changed"
+    fact = await files.remove(RemoveOrder(str(path), _hash(b"x")))
+    assert (fact.path, fact.sha256, fact.did) == (str(path), "", "removed")
+    assert os.listdir(workspace) == []
+
+
+async def test_a_new_file_has_the_mode_of_the_one_that_is_named(files: SandboxFiles, workspace: Path) -> None:
+    (workspace / "script").write_bytes(b"x")
+    (workspace / "script").chmod(0o750)
+    await files.write(WriteOrder(str(workspace / "new"), b"y", "", mode_of=str(workspace / "script")))
+    assert (workspace / "new").stat().st_mode & 0o777 == 0o750
+
+
 async def test_a_big_file_is_written_and_read_whole(files: SandboxFiles, workspace: Path) -> None:
     data = b"0123456789abcde\n" * 500_000
     await files.write(WriteOrder(str(workspace / "big"), data, ""))
@@ -163,6 +180,9 @@ async def test_the_boundary_holds_for_files_too(confined: SandboxFiles, workspac
         refused = await _problem(confined.write(WriteOrder(str(path), b"x", expect)))
         assert refused.trouble == "denied"
         assert "read-only in the sandbox" in str(refused)
+    for path in (home / "notes", workspace / "out" / "notes"):
+        refused = await _problem(confined.remove(RemoveOrder(str(path), _hash(b"mine"))))
+        assert refused.trouble == "denied"
     assert (home / "notes").read_text() == "mine"
     assert sorted(os.listdir(home)) == [".netrc", ".ssh", "notes", "project"]
 
@@ -238,6 +258,21 @@ async def test_a_write_whose_answer_was_lost_is_not_done_twice(files: SandboxFil
     fact = await files.write(WriteOrder(str(path), b"new", _hash(b"old")))
     assert fact.sha256 == _hash(b"new")
     assert path.stat().st_ino == inode
+
+
+async def test_a_removal_whose_answer_was_lost_is_known_to_be_done(
+    files: SandboxFiles, workspace: Path
+) -> None:
+    path = workspace / "file"
+    path.write_bytes(b"x")
+    await files.read(ReadQuery(str(path)))
+    _kill_workers()
+    path.unlink()
+    assert (await files.remove(RemoveOrder(str(path), _hash(b"x")))).did == "removed"
+    path.write_bytes(b"x")
+    _kill_workers()
+    assert (await files.remove(RemoveOrder(str(path), _hash(b"x")))).did == "removed"
+    assert not path.exists()
 
 
 async def test_an_idle_worker_ends_and_the_next_request_starts_another(

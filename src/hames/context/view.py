@@ -249,7 +249,10 @@ class View(Lasting):
 
     def _observe(self, event: CallFinished) -> None:
         for fact in event.files:
-            self.seen[fact.path] = fact.sha256
+            if fact.did == "removed":
+                self.seen.pop(fact.path, None)
+            else:
+                self.seen[fact.path] = fact.sha256
         if event.todos is not None:
             self.todos = event.todos
         if event.command is not None and event.command.cwd is not None:

@@ -55,16 +55,17 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class FileFact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a call learnt of, or did to, one file. `sha256` is of the whole content after it."""
+    """What a call learnt of, or did to, one file. `sha256` is of the whole content after it; empty when the
+    file was removed."""
 
     path: str
     sha256: str
-    did: Literal["read", "wrote"]
+    did: Literal["read", "wrote", "removed"]
 
 
 class FileIntent(msgspec.Struct, frozen=True):
-    """What a call is about to make of one file: the SHA-256 of its content before (empty: there is no
-    file) and after."""
+    """What a call is about to make of one file: the SHA-256 of its content before and after. Empty: there is
+    no file."""
 
     path: str
     before: str

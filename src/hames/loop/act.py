@@ -164,7 +164,15 @@ def _paths(intents: Sequence[FileIntent]) -> list[str] | None:
 def context_of(kit: Kit, call: CallId) -> CallContext:
     """What a call may know of the session."""
     view = kit.view
-    return CallContext(call=call, cwd=view.cwd, seen=view.seen, jobs=view.jobs, outputs=view.outputs)
+    started = view.open_calls[call].started
+    return CallContext(
+        call=call,
+        cwd=view.cwd,
+        seen=view.seen,
+        jobs=view.jobs,
+        outputs=view.outputs,
+        intents=started.intents if started is not None else (),
+    )
 
 
 def side_by_side(plans: Sequence[Plan]) -> Iterator[list[Plan]]:

@@ -1,4 +1,4 @@
-"""Reading and writing one file: by lines and hash, and whole with compare and swap."""
+"""Reading, writing and removing one file: by lines and hash, and whole with compare and swap."""
 
 import os
 import stat
@@ -154,8 +154,9 @@ def _give(fd: int, facts: os.stat_result) -> None:
         return
 
 
-def write_whole(path: str, data: bytes, expect: str) -> Answer:
-    """Replace a file, if its content still has the hash `expect`; without one it must not exist."""
+def write_whole(path: str, data: bytes, expect: str, mode_of: str = "") -> Answer:
+    """Replace a file, if its content still has the hash `expect`; without one it must not exist, and gets the
+    mode of the file `mode_of`."""
     target = os.path.realpath(path)
     found = _digest(target)
     if found is not None and not expect:
@@ -165,11 +166,12 @@ def write_whole(path: str, data: bytes, expect: str) -> Answer:
     if found is not None and found[0] != expect:
         raise Refusal("changed", f"{path} has changed since it was read: read it again")
     facts = found[1] if found else None
+    like = os.stat(mode_of) if mode_of and not found else facts
     directory, name = os.path.split(target)
     os.makedirs(directory, exist_ok=True)
     temporary = os.path.join(directory, f".{name[:100]}.hames-{os.getpid()}-{os.urandom(4).hex()}")
     try:
-        _put(temporary, data, facts)
+        _put(temporary, data, like)
         _check_same(target, facts)
         os.rename(temporary, target)
     except BaseException:
@@ -177,6 +179,18 @@ def write_whole(path: str, data: bytes, expect: str) -> Answer:
         raise
     _sync(directory)
     return [("sha256", sha256(data).hexdigest())], b""
+
+
+def remove_whole(path: str, expect: str) -> Answer:
+    """Remove a file, if its content still has the hash `expect`. A link is not followed but goes itself."""
+    found = _digest(path)
+    if found is None or found[0] != expect:
+        gone = "does not exist any more: it was removed" if found is None else "has changed"
+        raise Refusal("changed", f"{path} {gone} since it was read")
+    _check_same(path, found[1])
+    os.unlink(path)
+    _sync(os.path.dirname(path))
+    return [("sha256", "")], b""
 
 
 def _remove(path: str) -> None:

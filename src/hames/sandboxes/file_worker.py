@@ -1,4 +1,4 @@
-"""The file worker: reads, writes and searches inside a sandbox, for one connection.
+"""The file worker: reads, writes, removes and searches inside a sandbox, for one connection.
 
 Standard library only, started with `-I -S` in the same boundary as commands, its socket as standard
 input and output. It holds no state: it can be killed at any time, and another one goes on.
@@ -8,7 +8,7 @@ import errno
 import os
 import select
 
-from hames.sandboxes.file_io import Refusal, read_lines, write_whole
+from hames.sandboxes.file_io import Refusal, read_lines, remove_whole, write_whole
 from hames.sandboxes.search import run_search
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
@@ -92,7 +92,9 @@ def answer(frame: Frame) -> Answer:
                     path, int(frame.get("line")), frame.number("lines"), int(frame.get("max_bytes"))
                 )
             case "write":
-                return write_whole(path, frame.body, frame.get("expect"))
+                return write_whole(path, frame.body, frame.get("expect"), frame.get("mode_of"))
+            case "remove":
+                return remove_whole(path, frame.get("expect"))
             case "search":
                 return run_search(frame)
             case unknown:

@@ -13,6 +13,7 @@ from hames.core.ports import (
     CommandSpec,
     ReadQuery,
     ReadResult,
+    RemoveOrder,
     Sandbox,
     SearchQuery,
     SearchResult,
@@ -26,6 +27,8 @@ from hames.sandboxes.wire import Frame, Frames, Items, encode
 IDLE_S = 30.0
 """A worker that was asked nothing for so long ends; the next request starts another."""
 
+_WRITE, _REMOVE = ("do", "write"), ("do", "remove")
+_CHANGES = (_WRITE, _REMOVE)
 _SPOOLED = (64 * 1024, 64 * 1024)
 _ENV = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}
 
@@ -145,9 +148,19 @@ class SandboxFiles:
 
     async def write(self, order: WriteOrder) -> FileFact:
         """See `Files`. When the worker is lost on the way, the world is read to learn what was done."""
-        asked = [("do", "write"), ("path", order.path), ("expect", order.expect)]
+        asked = [
+            _WRITE,
+            ("path", order.path),
+            ("expect", order.expect),
+            ("mode_of", order.mode_of),
+        ]
         frame = await self._ask(order.path, asked, order.data)
         return FileFact(order.path, frame.get("sha256"), "wrote")
+
+    async def remove(self, order: RemoveOrder) -> FileFact:
+        """See `Files`. When the worker is lost on the way, the world is read to learn what was done."""
+        await self._ask(order.path, [_REMOVE, ("path", order.path), ("expect", order.expect)])
+        return FileFact(order.path, "", "removed")
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """See `Files`."""
@@ -193,8 +206,8 @@ class SandboxFiles:
             problem = await self._drop()
         if problem:
             await self._judge(problem)
-        elif ("do", "write") in items and await self._written(path, body):
-            return Frame({"sha256": [blob_id(body)]}, b"")
+        elif items[0] in _CHANGES and (done := await self._changed(items[0], path, body)):
+            return done
         else:
             try:
                 return await self._once(items, body)
@@ -202,15 +215,17 @@ class SandboxFiles:
                 problem = await self._drop() or "it ended twice, without an answer"
         raise FileProblem("failed", path, f"the file worker failed: {problem}")
 
-    async def _written(self, path: str, body: bytes) -> bool:
-        """Whether a write whose answer was lost has been done."""
+    async def _changed(self, what: tuple[str, str], path: str, body: bytes) -> Frame | None:
+        """The answer to a write or a removal whose own was lost, if it has been done."""
         asked = [("do", "read"), ("path", path), ("line", "1"), ("max_bytes", "0")]
         try:
             frame = await self._once(asked, b"")
         except _WorkerLost:
             await self._drop()
-            return False
-        return frame.get("sha256") == blob_id(body)
+            return None
+        found = frame.get("trouble") if what == _REMOVE else frame.get("sha256")
+        intended = "missing" if what == _REMOVE else blob_id(body)
+        return Frame({"sha256": [frame.get("sha256")]}, b"") if found == intended else None
 
     async def _once(self, items: Items, body: bytes) -> Frame:
         if self._worker is not None and self._worker.connection.lost:

@@ -53,7 +53,8 @@ async def give_up(kit: Kit) -> None:
 
 async def settle(kit: Kit, was: OpenCall, *, wait: bool) -> tuple[AnyEvent, ...]:
     """What became of a call that was started, its end last; nothing when it has had no effect and may be
-    run again. `wait`: what still runs is waited for."""
+    run again. `wait`: the turn goes on, so what still runs is waited for, and what is partly done is finished
+    by running it again."""
     assert was.started is not None
     now_ms = int(kit.clock.now() * 1000)
     effect = was.intended.effect if was.intended is not None else "effectful"
@@ -66,7 +67,7 @@ async def settle(kit: Kit, was: OpenCall, *, wait: bool) -> tuple[AnyEvent, ...]
         settled = await action.reconcile(context, was.started.intents)
     else:
         settled = Settled("unknown")
-    if settled.state == "undone":
+    if settled.state == "undone" or (settled.state == "partly" and wait):
         return ()
     if settled.state == "done" and settled.result is not None:
         return _ended(was, settled.result)

@@ -18,6 +18,7 @@ from hames.core.ports import (
     OutputSlice,
     ReadQuery,
     ReadResult,
+    RemoveOrder,
     SearchQuery,
     SearchResult,
     WriteOrder,
@@ -34,6 +35,10 @@ class LocalFiles:
     async def write(self, order: WriteOrder) -> FileFact:
         """See `Files`."""
         return _write(order)
+
+    async def remove(self, order: RemoveOrder) -> FileFact:
+        """See `Files`."""
+        return _remove(order)
 
     async def search(self, query: SearchQuery) -> SearchResult:
         """See `Files`."""
@@ -66,6 +71,13 @@ def _read(query: ReadQuery) -> ReadResult:
     return ReadResult(wanted, sha256(data).hexdigest(), len(data), total, binary, changed_ns)
 
 
+def _remove(order: RemoveOrder) -> FileFact:
+    if sha256(_content(order.path)).hexdigest() != order.expect:
+        raise FileProblem("changed", order.path, f"{order.path} changed")
+    Path(order.path).unlink()
+    return FileFact(order.path, "", "removed")
+
+
 def _write(order: WriteOrder) -> FileFact:
     path = Path(order.path).resolve()
     if path.exists():
@@ -77,7 +89,10 @@ def _write(order: WriteOrder) -> FileFact:
     elif order.expect:
         raise FileProblem("changed", order.path, f"{order.path} does not exist any more")
     path.parent.mkdir(parents=True, exist_ok=True)
+    mode = Path(order.mode_of).stat().st_mode if order.mode_of and not path.exists() else None
     path.write_bytes(order.data)
+    if mode is not None:
+        path.chmod(mode)
     return FileFact(order.path, sha256(order.data).hexdigest(), "wrote")
 
 

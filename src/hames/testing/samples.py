@@ -102,7 +102,11 @@ SAMPLES: tuple[AnyEvent, ...] = (
         1500,
         _OUTPUT,
         _COMMAND,
-        (FileFact("/w/a b.py", _HEAD, "wrote"), FileFact("/w/ü", _EMPTY, "read")),
+        (
+            FileFact("/w/a b.py", _HEAD, "wrote"),
+            FileFact("/w/ü", _EMPTY, "read"),
+            FileFact("/w/c", "", "removed"),
+        ),
         (Todo("fix it", "in_progress"),),
         _EMPTY,
     ),

@@ -31,10 +31,19 @@ class ReadResult(msgspec.Struct, frozen=True):
 
 class WriteOrder(msgspec.Struct, frozen=True):
     """Replace a file's content, atomically, keeping its mode. `expect`: the SHA-256 the present
-    content must have; empty when the file must not exist. Missing directories are made."""
+    content must have; empty when the file must not exist. Missing directories are made. A new file gets
+    the mode of the file `mode_of`, where one is named."""
 
     path: str
     data: bytes
+    expect: str
+    mode_of: str = ""
+
+
+class RemoveOrder(msgspec.Struct, frozen=True):
+    """Remove a file whose content still has the SHA-256 `expect`. Of a symbolic link only the link goes."""
+
+    path: str
     expect: str
 
 
@@ -63,6 +72,8 @@ class Files(Protocol):
     async def read(self, query: ReadQuery) -> ReadResult: ...
 
     async def write(self, order: WriteOrder) -> FileFact: ...
+
+    async def remove(self, order: RemoveOrder) -> FileFact: ...
 
     async def search(self, query: SearchQuery) -> SearchResult: ...
 

@@ -44,13 +44,15 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class CallContext(msgspec.Struct, frozen=True):
     """What a running call may know of the session. `seen` maps a path to the SHA-256 it had when it
-    was last read or written here; `jobs` are the background commands that have not ended."""
+    was last read or written here; `jobs` are the background commands that have not ended. `intents` are what
+    this call has said it would make of files, now or in an attempt that was cut short."""
 
     call: CallId
     cwd: str
     seen: Mapping[str, str]
     jobs: Mapping[JobId, JobStarted]
     outputs: Mapping[CallId, OutputFact]
+    intents: tuple[FileIntent, ...] = ()
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -89,10 +91,11 @@ class Settled(msgspec.Struct, frozen=True):
     """What the world says of a call that was started and has no end on the log.
 
     `done`: it has had its whole effect, and `result` is what the model is told. `undone`: the world is as
-    it was before. `unknown`: neither; `words` say what was found.
+    it was before. `partly`: some of it is done, and running it again does the rest and nothing else.
+    `unknown`: neither of these. `words` say what was found.
     """
 
-    state: Literal["done", "undone", "unknown"]
+    state: Literal["done", "undone", "partly", "unknown"]
     result: ToolResult | None = None
     words: str = ""
 
