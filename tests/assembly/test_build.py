@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -65,7 +66,7 @@ def environ(house: House) -> dict[str, str]:
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "XDG_STATE_HOME": str(house.home / "state")}
 
 
-def told(events: list[object]) -> list[str]:
+def told(events: Sequence[object]) -> list[str]:
     finished = [event for event in events if isinstance(event, CallFinished)]
     return [part.text for event in finished for part in event.parts if isinstance(part, Text)]
 
@@ -106,6 +107,52 @@ async def test_all_tools_work_together_inside_the_boundary(house: House) -> None
     assert "a.py" in texts[5]
     assert not any("the key" in text for text in texts)
     assert not Path("/etc/hames-was-here").exists()
+
+
+PATCH = "*** Begin Patch\n*** Add File: a\n+one\n*** End Patch"
+
+
+@pytest.mark.parametrize(
+    ("model", "preferred", "other"), [("openai", "apply_patch", "edit"), ("", "edit", "apply_patch")]
+)
+async def test_a_model_is_told_of_the_tool_that_it_edits_with_and_either_works(
+    house: House, model: str, preferred: str, other: str
+) -> None:
+    settings = house.load(choices(model=model) if model else None, environ=environ(house))
+    replies = (
+        asks("apply_patch", input=PATCH),
+        asks("edit", file_path="a", old_string="one", new_string="two"),
+        asks("call_tool", name="apply_patch", arguments={"input": PATCH.replace("File: a", "File: b")}),
+        asks("find_tools", query=other),
+    )
+    async with build(settings, NobodyHere(), "auto", model=ScriptedModel(replies)) as parts:
+        names = [spec.name for spec in parts.tools.specs()]
+        session = await parts.host.open()
+        await session.say([Words((Text("go"),))])
+        events = [entry.event for entry in await parts.store.read(session.id)]
+    assert (names[2], other in names) == (preferred, False)
+    assert [event.outcome for event in events if isinstance(event, CallFinished)] == ["ok"] * 4
+    assert (house.workspace / "a").read_text() == "two\n"
+    assert (house.workspace / "b").read_text() == "one\n"
+    assert "there are no more tools" in told(events)[3]
+
+
+async def test_a_rule_that_denies_one_path_of_a_patch_denies_all_of_it(house: House) -> None:
+    house.write(house.user, '[permissions]\ndeny = ["Edit(./secrets/**)", "Write(./locked)"]\n')
+    sections = ("*** Add File: fine\n+x", "*** Add File: locked\n+x", "*** Delete File: secrets/key")
+    moved = "*** Update File: old\n*** Move to: secrets/new"
+    for path in ("secrets/key", "old"):
+        house.write(house.workspace / path, "x\n")
+    patches = [f"*** Begin Patch\n{sections[0]}\n{each}\n*** End Patch" for each in (*sections[1:], moved)]
+    events = await played(
+        house.load(environ=environ(house)),
+        *(asks("apply_patch", input=patch) for patch in patches),
+        asks("apply_patch", input=PATCH),
+    )
+    outcomes = [event.outcome for event in events if isinstance(event, CallFinished)]
+    assert outcomes == ["denied", "denied", "denied", "ok"]
+    found = sorted(path.name for path in house.workspace.rglob("*") if path.is_file())
+    assert found == ["a", "key", "old"]
 
 
 async def test_plan_mode_changes_nothing(house: House) -> None:

@@ -1,6 +1,7 @@
 """All tools over real files and real processes, and what a session would remember of their results."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -17,6 +18,7 @@ from hames.tools.edit import Edit
 from hames.tools.glob import FindFiles
 from hames.tools.grep import Grep
 from hames.tools.job import Job
+from hames.tools.patch import ApplyPatch
 from hames.tools.read import Read
 from hames.tools.todo import TodoWrite
 from hames.tools.toolbox import Toolbox
@@ -48,7 +50,7 @@ class Bench:
             Job(self.launcher),
         )
         self.tools = {tool.spec.name: tool for tool in fixed}
-        self.toolbox = Toolbox(fixed, deferred)
+        self.toolbox = Toolbox(fixed, deferred, {"apply_patch": partial(ApplyPatch, self.files)})
         self.seen: dict[str, str] = {}
         self.jobs: dict[JobId, JobStarted] = {}
         self.outputs: dict[CallId, OutputFact] = {}
@@ -78,6 +80,7 @@ class Bench:
         except Problem as problem:
             return ToolResult("failed", (Text(str(problem)),))
         self.seen |= {fact.path: fact.sha256 for fact in result.files}
+        self.seen = {path: sha256 for path, sha256 in self.seen.items() if sha256}
         if result.output:
             self.outputs[context.call] = result.output
         if isinstance(result.job, JobStarted):

@@ -67,6 +67,22 @@ async def test_the_exit_code_is_the_commands_own(bench: Bench, command: str, exi
 
 
 @pytest.mark.parametrize(
+    ("command", "is_told"),
+    [
+        ("apply_patch <<'EOF'\n*** Begin Patch\n*** Delete File: a\n*** End Patch\nEOF", True),
+        ("cd . && apply_patch '*** Begin Patch'", True),
+        ("apply_patch x; true", False),
+        ("nonsense", False),
+    ],
+)
+async def test_a_patch_that_is_given_to_the_shell_is_sent_to_its_tool(
+    bench: Bench, command: str, is_told: bool
+) -> None:
+    text = await bench.say("bash", command=command)
+    assert ("[apply_patch is no command but a tool: call that" in text) is is_told
+
+
+@pytest.mark.parametrize(
     "command",
     [
         "cd sub",

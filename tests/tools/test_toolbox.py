@@ -264,7 +264,7 @@ async def test_many_found_tools_stay_within_the_bound(tmp_path: Path) -> None:
 
 
 def test_importing_the_tools_loads_nothing_heavy() -> None:
-    modules = ("toolbox", "read", "write", "edit", "bash", "grep", "glob", "todo", "job")
+    modules = ("toolbox", "read", "write", "edit", "patch", "bash", "grep", "glob", "todo", "job")
     script = (
         "import hashlib, msgspec, sys; from anyio import CancelScope, to_thread; before = set(sys.modules); "
         f"import {', '.join(f'hames.tools.{name}' for name in modules)}; "
@@ -272,3 +272,19 @@ def test_importing_the_tools_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert set(ast.literal_eval(done.stdout)) <= {"difflib", "heapq", "_heapq", "bisect", "_bisect"}
+
+
+async def test_a_known_tool_runs_and_is_neither_told_nor_found(bench: Bench) -> None:
+    toolbox = Toolbox((), (), {"weather_forecast": Weather})
+    assert [spec.name for spec in toolbox.specs()] == ["find_tools", "call_tool"]
+    found = toolbox.prepare("find_tools", '{"query": "weather"}')
+    assert "there are no more tools" in str((await found.action.run(bench.context())).parts)
+    for name in ("weather_forecast", "Weather-Forecast"):
+        prepared = toolbox.prepare(name, '{"city": "Rom"}')
+        assert prepared.tool == "weather_forecast"
+        assert await prepared.action.run(bench.context()) == said("sunny in Rom")
+    wrapped = toolbox.prepare("call_tool", '{"name": "weather_forecast", "arguments": {"city": "Rom"}}')
+    assert (wrapped.tool, wrapped.via) == ("weather_forecast", "call_tool")
+    with pytest.raises(ArgumentProblem) as caught:
+        toolbox.prepare("weather_forecasts", "{}")
+    assert "did you mean" not in str(caught.value)

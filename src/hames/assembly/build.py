@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
 from time import gmtime, strftime
@@ -95,7 +95,10 @@ async def build(
         listing = partial(listed, files, settings.workspace)
         shelf = Shelf(store, store, clock, partial(listeners.delta, 0), listing)
         keepers = Keepers(settings, shelf, boundary.masked if boundary is not None else ())
-        toolbox = Toolbox(_usual_tools(settings, store, launcher, files, clock), tools)
+        changers = _changers(files)
+        changer = changers.pop("apply_patch" if answerer.profile.facts.edits == "patch" else "edit")
+        usual = _usual_tools(settings, store, launcher, files, changer())
+        toolbox = Toolbox(usual, tools, changers)
         host = Host(
             HostParts(
                 store=store,
@@ -119,8 +122,19 @@ async def build(
             yield Parts(host, store, answerer.profile, toolbox, listeners)
 
 
+def _changers(files: SandboxFiles) -> dict[str, Callable[[], Tool]]:
+    """What changes parts of files: each model is told of the one that it prefers."""
+
+    def patch() -> Tool:
+        from hames.tools.patch import ApplyPatch  # noqa: PLC0415 - most models prefer edit
+
+        return ApplyPatch(files)
+
+    return {"edit": partial(Edit, files), "apply_patch": patch}
+
+
 def _usual_tools(
-    settings: Settings, store: SqliteStore, launcher: CommandLauncher, files: SandboxFiles, clock: SystemClock
+    settings: Settings, store: SqliteStore, launcher: CommandLauncher, files: SandboxFiles, changer: Tool
 ) -> list[Tool]:
     """What every session has, in the order in which the model is told of it."""
     env = command_env(settings.environ)
@@ -128,9 +142,9 @@ def _usual_tools(
     return [
         Read(files, store),
         Write(files),
-        Edit(files),
+        changer,
         Bash(launcher, store, shell),
-        Grep(files, store, clock),
+        Grep(files, store, SystemClock()),
         FindFiles(files),
         TodoWrite(),
         Job(launcher),

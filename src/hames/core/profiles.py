@@ -47,6 +47,10 @@ class ModelFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_d
     concurrency: Annotated[
         _Requests | None, Meta(description="Most requests under way with one key; else that of the provider.")
     ] = None
+    edits: Annotated[
+        Literal["edit", "patch"],
+        Meta(description="The tool it changes parts of files with: `edit`, or `patch` for `apply_patch`."),
+    ] = "edit"
 
 
 class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

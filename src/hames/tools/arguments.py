@@ -33,6 +33,8 @@ _OTHER_NAMES = {
     "context": "-C",
     "id": "job_id",
     "input": "arguments",
+    "patch": "input",
+    "patch_text": "input",
     "args": "arguments",
     "tool_name": "name",
 }

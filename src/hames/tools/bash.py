@@ -42,6 +42,9 @@ _COMMAND_BYTES = 120_000
 
 _REASON_BYTES = 500
 
+_NOT_FOUND = 127
+"""The exit code of a command that there is not."""
+
 
 class Shell(msgspec.Struct, frozen=True):
     """What commands run with: the shell, all of their environment, and where to go when the directory
@@ -187,6 +190,8 @@ class BashAction:
         notes = ending(fact, COMMAND_TIMEOUT_MAX_S if self._moves else self._timeout_s)
         if end.unattended:
             notes.append("[it was stopped because hames was gone for too long]")
+        if fact.exit_code == _NOT_FOUND and "apply_patch" in self._arguments.command:
+            notes.append("[apply_patch is no command but a tool: call that, with the patch as its input]")
         if fact.cwd not in (None, context.cwd):
             notes.append(f"[now in {fact.cwd}]")
         told = Report(tuple(notes), handle_of(context.call), _PREFIX.encode())

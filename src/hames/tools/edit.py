@@ -5,13 +5,10 @@ import msgspec
 from hames.core.errors import ArgumentProblem, FileProblem, Problem
 from hames.core.events import Effect, FileFact, FileIntent
 from hames.core.ids import blob_id
-from hames.core.limits import EDIT_BYTES
 from hames.core.messages import Text
 from hames.core.ports import (
     CallContext,
     Files,
-    ReadQuery,
-    ReadResult,
     Settled,
     Subject,
     ToolResult,
@@ -19,10 +16,11 @@ from hames.core.ports import (
     WriteOrder,
 )
 from hames.tools.arguments import read_arguments, spec_of
-from hames.tools.matching import Match, Place, find
+from hames.tools.current import read_text, stale
+from hames.tools.matching import Match, Place, find, replaced
 from hames.tools.near import diff, near_misses
 from hames.tools.paths import absolute, shown, touched
-from hames.tools.settle import settle_file
+from hames.tools.settle import settle_files
 from hames.tools.write import refuse_output
 
 _NAMED_PLACES = 8
@@ -90,40 +88,28 @@ class EditAction:
         return (FileIntent(change.path, change.before, blob_id(change.data)),)
 
     async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
-        return await settle_file(self._files, intents[0], context.cwd)
+        return await settle_files(self._files, intents, context.cwd)
 
     async def run(self, context: CallContext) -> ToolResult:
         change = self._change or await self._find(context)
         try:
             fact = await self._files.write(WriteOrder(change.path, change.data, change.before))
         except FileProblem as problem:
-            raise (_stale(change.path) if problem.trouble == "changed" else problem) from None
+            raise (stale(change.path) if problem.trouble == "changed" else problem) from None
         return ToolResult("ok", (Text(change.said),), files=(FileFact(change.path, fact.sha256, "wrote"),))
 
     async def _find(self, context: CallContext) -> _Change:
         refuse_output(self._arguments.file_path)
         path = absolute(self._arguments.file_path, context.cwd)
-        result = await self._content(path, context.seen.get(path))
+        result = await read_text(self._files, path, context.seen.get(path), "edit")
         text = result.data.decode("utf-8", "surrogateescape")
         match = find(text, self._arguments.old_string, self._arguments.new_string)
         self._refuse_unclear(text, match)
-        changed = _replaced(text, match.places)
+        changed = replaced(text, match.places)
         if changed == text:
             raise Problem("the file has new_string at that place already: nothing was changed")
         data = changed.encode("utf-8", "surrogateescape")
         return _Change(path, result.sha256, data, _said(shown(path, context.cwd), text, match))
-
-    async def _content(self, path: str, seen: str | None) -> ReadResult:
-        result = await self._files.read(ReadQuery(path, max_bytes=EDIT_BYTES))
-        if result.size > EDIT_BYTES:
-            raise Problem(
-                f"the file is {result.size:,} bytes; edit works on at most {EDIT_BYTES:,}: use bash"
-            )
-        if result.binary:
-            raise Problem(f"{path} is no text: edit cannot change it")
-        if seen is not None and seen != result.sha256:
-            raise _stale(path)
-        return result
 
     def _refuse_unclear(self, text: str, match: Match) -> None:
         places, old = match.places, self._arguments.old_string
@@ -149,15 +135,6 @@ def _line(text: str, at: int) -> int:
     return text.count("\n", 0, at) + 1
 
 
-def _replaced(text: str, places: tuple[Place, ...]) -> str:
-    pieces: list[str] = []
-    at = 0
-    for place in places:
-        pieces += text[at : place.start], place.new
-        at = place.end
-    return "".join((*pieces, text[at:]))
-
-
 def _said(name: str, text: str, match: Match) -> str:
     how = f" (found by overlooking {match.how})" if match.how else ""
     if len(match.places) == 1:
@@ -169,9 +146,3 @@ def _lines(text: str, places: tuple[Place, ...]) -> str:
     named = ", ".join(str(_line(text, place.start)) for place in places[:_NAMED_PLACES])
     more = len(places) - _NAMED_PLACES
     return f"{named} and {more} more" if more > 0 else named
-
-
-def _stale(path: str) -> FileProblem:
-    return FileProblem(
-        "changed", path, f"{path} changed since you read it: nothing was changed. Read it again"
-    )

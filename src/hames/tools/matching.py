@@ -39,7 +39,7 @@ def find(text: str, old: str, new: str) -> Match:
     """Where `old` stands in `text`: the first way of looking that finds something decides, from the
     letter to the loosest. No places: nothing was found. The file's own line ends are kept.
     """
-    crlf = text.count("\r\n") * 2 > text.count("\n")
+    crlf = has_crlf(text)
     exact = _exact(text, old, _ends(new, crlf=crlf))
     if exact:
         return Match(exact, "")
@@ -56,6 +56,21 @@ def find(text: str, old: str, new: str) -> Match:
         if places:
             return Match(tuple(map(flat.place, places)), how)
     return Match((), "")
+
+
+def replaced(text: str, places: tuple[Place, ...]) -> str:
+    """The text with these changes, which are in order and apart from each other."""
+    pieces: list[str] = []
+    at = 0
+    for place in places:
+        pieces += text[at : place.start], place.new
+        at = place.end
+    return "".join((*pieces, text[at:]))
+
+
+def has_crlf(text: str) -> bool:
+    """Whether most lines end in a carriage return and a line feed."""
+    return text.count("\r\n") * 2 > text.count("\n")
 
 
 def _ends(text: str, *, crlf: bool) -> str:
@@ -117,20 +132,25 @@ def _split(text: str) -> _Lines:
     return _Lines(lines, starts)
 
 
-def _windows(lines: _Lines, wanted: list[str], key: Callable[[str], str]) -> list[int]:
-    """The numbers of lines, from 0, at which `wanted` starts when both are looked at through `key`."""
-    keys = [key(line) for line in lines.lines]
-    keyed = [key(line) for line in wanted]
-    first, count = keyed[0], len(keyed)
+def windows(lines: list[str], wanted: list[str], start: int = 0) -> list[int]:
+    """The numbers of lines, from 0, at which `wanted` stands; none before `start`."""
+    first, count = wanted[0], len(wanted)
+    end = len(lines) - count + 1
     found: list[int] = []
-    at = -1
-    while True:
+    at = start - 1
+    while at + 1 < end:
         try:
-            at = keys.index(first, at + 1, len(keys) - count + 1)
+            at = lines.index(first, at + 1, end)
         except ValueError:
-            return found
-        if keys[at : at + count] == keyed:
+            break
+        if lines[at : at + count] == wanted:
             found.append(at)
+    return found
+
+
+def _windows(lines: _Lines, wanted: list[str], key: Callable[[str], str]) -> list[int]:
+    """The same, when both are looked at through `key`."""
+    return windows([key(line) for line in lines.lines], [key(line) for line in wanted])
 
 
 def _wanted(old: str) -> list[str]:
@@ -159,13 +179,22 @@ def _indented(text: str, old: str, new: str) -> tuple[Place, ...]:
     places: list[Place] = []
     for at in _windows(lines, wanted, str.strip):
         there = lines.lines[at : at + len(wanted)]
-        shift = _shift(wanted, there)
-        if shift is not None:
-            tabs = any(line.startswith("\t") for line in there) or (
-                not any(line.startswith(" ") for line in there) and "\n\t" in text
-            )
-            places.append(_over(lines, at, old, _reindented(new, shift, tabs=tabs)))
+        moved = moved_like(new, wanted, there, text)
+        if moved is not None:
+            places.append(_over(lines, at, old, moved))
     return tuple(places)
+
+
+def moved_like(new: str, wanted: list[str], there: list[str], text: str) -> str | None:
+    """`new` with its lines indented by what makes `wanted` stand as the lines `there` of `text` do; None when
+    no single amount does."""
+    shift = _shift(wanted, there)
+    if shift is None:
+        return None
+    tabs = any(line.startswith("\t") for line in there) or (
+        not any(line.startswith(" ") for line in there) and "\n\t" in text
+    )
+    return _reindented(new, shift, tabs=tabs)
 
 
 class _Shift(msgspec.Struct, frozen=True):

@@ -61,7 +61,7 @@ def _compared(before: list[str], after: list[str]) -> list[str]:
 # What comes near
 
 
-def near_misses(text: str, old: str) -> str:
+def near_misses(text: str, old: str, called: str = "old_string") -> str:
     """The lines that come nearest to `old`, with their numbers, and where they differ."""
     lines, wanted = _lines(text), _lines(old.strip("\r\n"))
     start = _by_votes(lines, wanted)
@@ -73,7 +73,7 @@ def near_misses(text: str, old: str) -> str:
     blank = [line.split() for line in there] == [line.split() for line in wanted]
     why = " (it differs only in white space)" if blank else ""
     lines_there = f"line {start + 1}" if len(there) == 1 else f"lines {start + 1}-{start + len(there)}"
-    head = f"the nearest is at {lines_there}{why}; `-` is old_string, `+` the file:"
+    head = f"the nearest is at {lines_there}{why}; `-` is {called}, `+` the file:"
     lines = [presentable(line) for line in _differences(wanted, there, start + 1)]
     said, count = within(lines, _DIFF_BYTES)
     return "\n".join([head, said, *(["…"] if count < len(lines) else [])])

@@ -1,25 +1,64 @@
-"""What became of a file that a stopped process was about to write: read from the world."""
+"""What became of files that a stopped process was about to change: read from the world."""
+
+from typing import NamedTuple
 
 from hames.core.errors import FileProblem
 from hames.core.events import FileFact, FileIntent
 from hames.core.messages import Text
-from hames.core.ports import Files, ReadQuery, Settled, ToolResult
-from hames.tools.paths import shown
+from hames.core.ports import Files, Settled, ToolResult
+from hames.tools.current import hash_now
+from hames.tools.paths import listed, shown
 
 
-async def settle_file(files: Files, intent: FileIntent, cwd: str) -> Settled:
-    """Whether the file is as intended, as it was before, or something else (saved by the user since?)."""
+async def settle_files(files: Files, intents: tuple[FileIntent, ...], cwd: str) -> Settled:
+    """Whether the files are as intended, as they were before, partly both, or something else (saved by the
+    user since?)."""
+    found = [await _look(files, intent, cwd) for intent in intents]
+    done = [each.intent for each in found if each.is_done]
+    told = _told(done, cwd)
+    words = "; ".join(each.words for each in found if each.words)
+    if words:
+        return Settled("unknown", words=f"{told}\n{words}" if done else words)
+    if len(done) == len(found):
+        facts = tuple(_fact(intent) for intent in done)
+        return Settled("done", ToolResult("ok", (Text(told),), files=facts))
+    left = [each.intent for each in found if not each.is_done]
+    still = f"as before the call: {listed(shown(intent.path, cwd) for intent in left)}"
+    return Settled("partly", words=f"{told}\n{still}") if done else Settled("undone")
+
+
+class _Found(NamedTuple):
+    """What one file is now. `words`: neither as it was before nor as intended."""
+
+    intent: FileIntent
+    is_done: bool = False
+    words: str = ""
+
+
+async def _look(files: Files, intent: FileIntent, cwd: str) -> _Found:
     name = shown(intent.path, cwd)
     try:
-        now = (await files.read(ReadQuery(intent.path, lines=1, max_bytes=1))).sha256
+        now = await hash_now(files, intent.path)
     except FileProblem as problem:
-        if problem.trouble != "missing":
-            return Settled("unknown", words=f"{name} cannot be looked at: {problem}")
-        now = ""
-    if now == intent.after:
-        told = f"[{name} was written before hames was stopped, and is as intended]"
-        return Settled("done", ToolResult("ok", (Text(told),), files=(FileFact(intent.path, now, "wrote"),)))
-    if now == intent.before:
-        return Settled("undone")
+        return _Found(intent, words=f"{name} cannot be looked at: {problem}")
+    if now in (intent.after, intent.before):
+        return _Found(intent, is_done=now == intent.after)
     how = "is there now, with other content" if now else "is gone"
-    return Settled("unknown", words=f"{name} {how}: neither as it was before the call nor as intended")
+    return _Found(intent, words=f"{name} {how}: neither as it was before the call nor as intended")
+
+
+def _fact(intent: FileIntent) -> FileFact:
+    return FileFact(intent.path, intent.after, "wrote" if intent.after else "removed")
+
+
+def _told(done: list[FileIntent], cwd: str) -> str:
+    """What was done before the process was stopped, in a line for each kind."""
+    written = [shown(intent.path, cwd) for intent in done if intent.after]
+    removed = [shown(intent.path, cwd) for intent in done if not intent.after]
+    kinds = ((written, "written", "as intended"), (removed, "removed", "gone"))
+    return "\n".join(
+        f"[{listed(names)} {'was' if len(names) == 1 else 'were'} {did} before hames was stopped, and "
+        f"{'is' if len(names) == 1 else 'are'} {state}]"
+        for names, did, state in kinds
+        if names
+    )

@@ -1,6 +1,6 @@
-"""All tools of a session: a fixed set that the model is told of, and deferred ones that it can find."""
+"""All tools of a session: those that the model is told of, those it can find, and those it may know."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from hames.core.errors import ArgumentProblem
@@ -23,12 +23,22 @@ class _Read(NamedTuple):
 
 
 class Toolbox:
-    """The tools, in the order in which they were given. The specs never change."""
+    """The tools, in the order in which they were given. The specs never change.
 
-    def __init__(self, fixed: Sequence[Tool], deferred: Sequence[Tool] = ()) -> None:
+    `known` ones, by name, are made when they are called. They are neither told nor found: a session that has
+    begun with another model was told of them.
+    """
+
+    def __init__(
+        self,
+        fixed: Sequence[Tool],
+        deferred: Sequence[Tool] = (),
+        known: Mapping[str, Callable[[], Tool]] = {},
+    ) -> None:
         found = {tool.spec.name: tool for tool in deferred}
         self._fixed = {tool.spec.name: tool for tool in (*fixed, FindTools(found))}
         self._tools = found | self._fixed
+        self._known = known
         self._specs = (*(tool.spec for tool in self._fixed.values()), CALL_TOOL)
         self._names = (*self._tools, CALL_TOOL.name)
 
@@ -42,19 +52,22 @@ class Toolbox:
         tool, given = self._meant(name), _sound(arguments)
         repairs = (*tool.repairs, *given.repairs)
         if tool.text != CALL_TOOL.name:
-            return Prepared(tool.text, given.text, self._tools[tool.text].prepare(given.text), None, repairs)
+            return Prepared(tool.text, given.text, self._tool(tool.text).prepare(given.text), None, repairs)
         inner = inner_call(given.text)
         tool, given = self._meant(inner.name), _sound(inner.arguments)
         if tool.text == CALL_TOOL.name:
             raise ArgumentProblem(
                 f"call_tool cannot call itself. Nothing was done. Usage: {usage_of(CALL_TOOL)}"
             )
-        action = self._tools[tool.text].prepare(given.text)
+        action = self._tool(tool.text).prepare(given.text)
         repairs = (*repairs, *tool.repairs, *given.repairs)
         return Prepared(tool.text, given.text, action, CALL_TOOL.name, repairs)
 
+    def _tool(self, name: str) -> Tool:
+        return self._tools[name] if name in self._tools else self._known[name]()
+
     def _meant(self, name: str) -> _Read:
-        tool = tool_meant(name, self._names)
+        tool = tool_meant(name, (*self._names, *self._known))
         if tool == name:
             return _Read(name)
         said = one_line(name, _NAMED_CHARS)

@@ -19,7 +19,7 @@ from hames.core.ports import (
 )
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.paths import absolute, output_of, shown, touched
-from hames.tools.settle import settle_file
+from hames.tools.settle import settle_files
 
 
 class WriteArguments(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class WriteArguments(msgspec.Struct, frozen=True):
 
 _SPEC = spec_of(
     "write",
-    "Create a file, or replace one that you have read. To change part of a file use edit.",
+    "Create a file, or replace one that you have read. To change part of a file, edit it.",
     WriteArguments,
 )
 
@@ -67,7 +67,7 @@ class WriteAction:
         return (FileIntent(path, context.seen.get(path, ""), blob_id(data)),)
 
     async def reconcile(self, context: CallContext, intents: tuple[FileIntent, ...]) -> Settled:
-        return await settle_file(self._files, intents[0], context.cwd)
+        return await settle_files(self._files, intents, context.cwd)
 
     def _intended(self, context: CallContext) -> tuple[str, bytes]:
         refuse_output(self._arguments.file_path)
