@@ -228,3 +228,42 @@ async def test_a_reader_that_goes_away_is_not_a_traceback(outside: Outside) -> N
         ["bash", "-c", command], check=False, env=outside.env, cwd=outside.workspace
     )
     assert b"Traceback" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "fix"),
+    [
+        ("--max-budget-usd 0", "", "--max-budget-usd: expected float > 0.0, got 0"),
+        ("--max-turns 0", "", "--max-turns: expected int >= 1, got 0"),
+        ("--patience -1", "", "--patience: expected float >= 0.0, got -1"),
+        ("--window 100", "", "--window: expected int >= 1024, got 100"),
+        ("--effort hard", "", "deepseek does not take 'hard'; it takes none, minimal, low"),
+        ("--fallback-model kimmi", "", "fallback: 'kimmi' is not known"),
+        (
+            "--max-budget-usd 1 --base-url http://127.0.0.1:9/v1 --model m",
+            "",
+            '[providers.custom.models."m"]',
+        ),
+        (
+            "--fallback-model custom/m",
+            "fallback_max_usd = 1",
+            "fallback_max_usd: no price is known for custom/m",
+        ),
+        ("", 'wire = "telex"', '"wire" is one of chat, messages, responses'),
+        ("", "max_budget_usd = -1", '"max_budget_usd": expected float > 0.0, got -1'),
+        ("", "[providers.deepseek]\nkey = 1", 'there is no setting "providers.deepseek.key"'),
+        (
+            "",
+            "[providers.deepseek.models.flash]\nwindow = 10",
+            '"providers.deepseek.models.flash.window": expected int >= 1024',
+        ),
+    ],
+)
+async def test_a_setting_that_cannot_hold_ends_the_start_with_the_key_and_the_fix(
+    outside: Outside, words: str, settings: str, fix: str
+) -> None:
+    outside.env["DEEPSEEK_API_KEY"] = KEY
+    outside.settings(settings)
+    ended = await outside.hames("-p", "x", *words.split(), check=52)
+    assert fix in one_line(ended.err)
+    assert not outside.state.exists()

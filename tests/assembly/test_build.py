@@ -4,7 +4,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hames.assembly.build import build, profile_for
+from hames.assembly.build import build
+from hames.assembly.models import profile_for
 from hames.assembly.settings import Flags, Settings
 from hames.assembly.settings_file import Choices
 from hames.channels.headless import NobodyHere

@@ -68,7 +68,7 @@ def test_limits_of_the_managed_and_the_project_file_are_ceilings(house: House) -
     assert (loose.max_steps, loose.max_budget_usd, loose.max_tokens) == (100, None, 10)
     tight = house.load(said(trust=True, max_steps=80, max_budget_usd=5.0))
     assert (tight.max_steps, tight.max_budget_usd) == (50, 1.5)
-    with pytest.raises(ConfigError, match="--max-steps 200 is over the managed limit of 100"):
+    with pytest.raises(ConfigError, match="--max-turns 200 is over the managed limit of 100"):
         house.load(said(max_steps=200))
 
 
@@ -161,7 +161,7 @@ def test_snapshots_are_taken_within_bounds_unless_the_user_says_otherwise(house:
 
 def test_a_project_can_define_no_provider(house: House) -> None:
     house.write(house.project, '[providers.x]\nbase_url = "https://evil.example"\n')
-    with pytest.raises(ConfigError, match='no setting "providers"'):
+    with pytest.raises(ConfigError, match='a project may not set "providers"'):
         house.load(Flags(trust=True))
 
 
@@ -311,3 +311,85 @@ def test_a_proxy_in_the_settings_beats_the_environment(house: House) -> None:
 
 def test_settings_never_print_the_environment(house: House) -> None:
     assert "sk-123" not in repr(house.load(environ={"DEEPSEEK_API_KEY": "sk-123"}))
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        (Choices(max_budget_usd=0.0), "--max-budget-usd: expected float > 0.0, got 0"),
+        (Choices(max_budget_usd=-2.5), "--max-budget-usd: expected float > 0.0, got -2.5"),
+        (Choices(window=100), "--window: expected int >= 1024, got 100"),
+        (Choices(max_steps=0), "--max-turns: expected int >= 1, got 0"),
+        (Choices(patience_s=-1.0), "--patience: expected float >= 0.0, got -1"),
+        (Choices(max_budget_usd=float("inf")), "inf is no limit; leave it out"),
+    ],
+)
+def test_a_flag_with_a_value_that_does_not_fit_is_named_with_what_it_takes(
+    house: House, choices: Choices, words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        house.load(Flags(choices))
+
+
+def test_patience_may_be_endless_and_only_gets_shorter_by_others(house: House) -> None:
+    assert house.load().patience_s is None
+    house.write(house.user, "patience_s = inf\nconcurrency = 8\nfallback_max_usd = 3\n")
+    assert house.load().patience_s == float("inf")
+    house.write(house.managed, "patience_s = 60\nconcurrency = 4\nfallback_max_usd = 1\n")
+    found = house.load()
+    assert (found.patience_s, found.concurrency, found.fallback_max_usd) == (60, 4, 1)
+    house.write(house.project, "patience_s = 5\n")
+    assert house.load(said(trust=True)).patience_s == 5
+    with pytest.raises(ConfigError, match="--patience 100 is over the managed limit of 60"):
+        house.load(said(patience_s=100.0))
+
+
+def test_models_that_stand_in_are_those_of_the_strongest_source_but_never_a_projects(house: House) -> None:
+    assert house.load().fallback == ()
+    house.write(house.user, 'fallback = ["qwen", "kimi"]\n')
+    assert house.load().fallback == ("qwen", "kimi")
+    assert house.load(said(fallback=("glm",))).fallback == ("glm",)
+    house.write(house.project, 'fallback = ["evil"]\n')
+    with pytest.raises(ConfigError, match='a project may not set "fallback"'):
+        house.load(said(trust=True))
+
+
+def test_providers_of_all_sources_are_laid_over_those_that_are_known(house: House) -> None:
+    assert house.load().providers["deepseek"].base_url == "https://api.deepseek.com"
+    house.write(
+        house.user,
+        """
+        [providers.deepseek]
+        idle_s = 5
+        first_byte_s = 50
+        [providers.mine]
+        base_url = "https://mine.example/v1"
+        wire = "chat"
+        """,
+    )
+    named = house.write(house.home / "named.toml", "[providers.deepseek]\nidle_s = 9\n")
+    known = house.load(Flags(settings=str(named))).providers
+    deepseek = known["deepseek"]
+    assert (deepseek.idle_s, deepseek.first_byte_s, deepseek.keepalive) == (9, 50, True)
+    assert known["mine"].base_url == "https://mine.example/v1"
+    assert "mine" in list(known)
+
+
+def test_what_is_managed_of_a_provider_holds_and_is_told(house: House) -> None:
+    house.write(house.managed, '[providers.deepseek]\nbase_url = "https://gate.example"\n')
+    house.write(house.user, '[providers.deepseek]\nbase_url = "https://other.example"\nidle_s = 7\n')
+    settings = house.load()
+    deepseek = settings.providers["deepseek"]
+    assert (deepseek.base_url, deepseek.idle_s) == ("https://gate.example", 7)
+    assert settings.notices == (
+        f"providers.deepseek.base_url of weaker files does not hold where {house.managed} sets it",
+    )
+
+
+def test_what_a_provider_lacks_is_named_with_the_file(house: House) -> None:
+    house.write(house.user, "[providers.mine]\nidle_s = 7\n")
+    with pytest.raises(
+        ConfigError, match='providers.mine: a new provider needs "base_url" and "wire"'
+    ) as caught:
+        house.load()
+    assert str(caught.value).startswith(str(house.user))

@@ -160,12 +160,7 @@ async def test_a_request_that_was_not_answered_is_sent_again_as_the_next_attempt
     assert sent[0].sha256 == sent[1].sha256
 
 
-OTHERS = {
-    "model": ("m", "other"),
-    "name": ("test", "other"),
-    "wire": ("chat", "messages"),
-    "tool_mode": ("chat", "chat/json_schema"),
-}
+OTHERS = {"model": ("m", "other"), "name": ("test", "other"), "wire": ("chat", "messages")}
 
 
 @pytest.mark.parametrize(("what", "pinned"), OTHERS.items())
@@ -178,14 +173,13 @@ async def test_another_model_provider_or_wire_starts_a_segment_of_its_own(
     if what == "model":
         rig.profile = msgspec.structs.replace(rig.profile, model="other")
     else:
-        change = {what: pinned[1].rpartition("/")[2]}
-        provider = msgspec.structs.replace(rig.profile.provider, **change)
+        provider = msgspec.structs.replace(rig.profile.provider, **{what: pinned[1]})
         rig.profile = msgspec.structs.replace(rig.profile, provider=provider)
     again = await rig.host.resume(session.id)
     await again.say(GO)
     pins = [e for e in await rig.logged(again) if isinstance(e, SettingsPinned)]
     assert [pin.segment for pin in pins] == [1, 2]
-    field = {"name": "provider", "tool_mode": "wire"}.get(what, what)
+    field = "provider" if what == "name" else what
     assert [msgspec.structs.asdict(pin)[field] for pin in pins] == list(pinned)
     await check_the_log(rig, again)
 

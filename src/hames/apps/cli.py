@@ -9,7 +9,7 @@ from functools import partial
 import anyio
 
 from hames import __version__
-from hames.apps.flags import Invocation, parse, parse_typed
+from hames.apps.flags import Invocation, parse
 from hames.assembly.ask_for import RunRequest
 from hames.assembly.settings import Settings, load
 from hames.core.errors import ExitCode, HamesError
@@ -72,6 +72,7 @@ def _dispatch(asked: Invocation) -> int:
 
         return anyio.run(_with_collector, run_headless, settings, asked.run)
     if asked.command == "talk":
+        from hames.apps.flags.back import parse_typed  # noqa: PLC0415
         from hames.assembly.talk import converse  # noqa: PLC0415
 
         return anyio.run(_with_collector, partial(converse, read=parse_typed), settings, asked.run)
@@ -88,6 +89,14 @@ def _beside(asked: Invocation, settings: Settings) -> int:
         from hames.assembly.doctor import doctor  # noqa: PLC0415
 
         return anyio.run(doctor, settings)
+    if asked.command == "models":
+        from hames.assembly.models_list import list_models  # noqa: PLC0415
+
+        return list_models(settings, asked.words[0], as_json=asked.as_json)
+    if asked.command == "models test":
+        from hames.assembly.models_trial import try_model  # noqa: PLC0415
+
+        return anyio.run(try_model, settings)
     if asked.command in UPKEEP:
         return _keep_up(asked, settings)
     from hames.assembly import commands  # noqa: PLC0415

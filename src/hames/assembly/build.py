@@ -12,8 +12,8 @@ import anyio
 import msgspec
 
 from hames import __version__
-from hames.assembly.endpoint import endpoint
 from hames.assembly.instructions import read_instructions
+from hames.assembly.models import candidates, profile_for
 from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.assembly.trees import Keepers, listed
@@ -26,7 +26,6 @@ from hames.models.chat import ChatWire
 from hames.models.client import HttpClient
 from hames.models.cost import nano_usd
 from hames.models.endpoint import HttpModel
-from hames.models.profiles import on_wire, providers, resolve
 from hames.policies.modes import Mode
 from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
@@ -52,9 +51,6 @@ from hames.tools.read import Read
 from hames.tools.todo import TodoWrite
 from hames.tools.toolbox import Toolbox
 from hames.tools.write import Write
-
-DEFAULT_MODEL = "deepseek"
-"""The provider whose key alone is enough."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -179,34 +175,18 @@ async def open_store(settings: Settings) -> AsyncGenerator[SqliteStore]:
         yield store
 
 
-def profile_for(settings: Settings) -> ModelProfile:
-    """The model of the settings and the rules of its provider. Raises `ConfigError`.
-
-    With a base URL, a model that names no provider is one of an unknown, compatible endpoint.
-    """
-    name = settings.model or ("" if settings.base_url else DEFAULT_MODEL)
-    if settings.base_url and name.partition("/")[0] not in providers():
-        name = f"custom/{name}"
-    profile = resolve(name)
-    if settings.window is not None:
-        facts = msgspec.structs.replace(profile.facts, window=settings.window)
-        profile = msgspec.structs.replace(profile, facts=facts)
-    return profile
-
-
 def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = None) -> Answerer:
     """Who answers, in which protocol, at what price. Raises `ConfigError`, also for a missing key."""
-    profile = profile_for(settings)
-    options = AskOptions(max_tokens=settings.max_tokens, effort=settings.effort)
     if model is None:
-        where = endpoint(settings, profile.provider)
-        provider = on_wire(msgspec.structs.replace(profile.provider, base_url=where.base_url), where.wire)
-        profile = msgspec.structs.replace(profile, provider=provider)
+        asked = candidates(settings)[0]
+        profile, options = asked.profile, asked.options
         wire = wire_for(profile)
         client = HttpClient(clock, proxies=settings.proxies)
-        key = where.key.reveal() if where.key is not None else None
+        key = asked.key.reveal() if asked.key is not None else None
         model = HttpModel(profile, wire, client, clock, key)
     else:
+        profile = profile_for(settings)
+        options = AskOptions(max_tokens=settings.max_tokens, effort=settings.effort)
         wire = wire_for(profile)
     price = partial(nano_usd, profile.provider, profile.facts)
     return Answerer(model, wire, profile, price, options)
@@ -215,10 +195,6 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
 def wire_for(profile: ModelProfile) -> Wire:
     """The protocol in which the model is asked."""
     match profile.provider.wire:
-        case "chat" if profile.provider.tool_mode == "json_schema":
-            from hames.models.chat_json import ChatJsonWire  # noqa: PLC0415 - as below
-
-            return ChatJsonWire(profile.provider, sees=profile.facts.sees, model=profile.model)
         case "chat":
             return ChatWire(profile.provider, sees=profile.facts.sees, model=profile.model)
         case "messages":

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from hames.assembly.secret import Secret
+from hames.assembly.secret import Environ, Secret
 from hames.assembly.settings import Settings
 from hames.core.errors import ConfigError, ExitCode
 from hames.core.profiles import Provider, WireName
@@ -30,7 +30,7 @@ def endpoint(settings: Settings, provider: Provider) -> Endpoint:
     the provider, or for the URL in its own variable. Raises `KeyMissing`.
     """
     environ = settings.environ
-    base_url = settings.base_url or environ.get(provider.base_url_env, "").strip() or provider.base_url
+    base_url = settings.base_url or own_address(environ, provider)
     key_env = settings.api_key_env or ("" if settings.base_url else provider.key_env)
     key = environ.secret(key_env) if key_env else None
     if key_env and key is None:
@@ -39,3 +39,8 @@ def endpoint(settings: Settings, provider: Provider) -> Endpoint:
             " --api-key-env, or another endpoint with --base-url"
         )
     return Endpoint(base_url.rstrip("/"), settings.wire or provider.wire, key_env, key)
+
+
+def own_address(environ: Environ, provider: Provider) -> str:
+    """The base URL of a provider: that in its own variable, or the usual one."""
+    return environ.get(provider.base_url_env, "").strip() or provider.base_url

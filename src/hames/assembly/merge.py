@@ -1,12 +1,13 @@
 """Several sources of settings made one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 
 from hames.assembly.settings_file import Choices
 from hames.core.errors import ConfigError
+from hames.models.profiles import Table, laid_over
 from hames.policies.modes import Mode, read_mode, stricter
 from hames.policies.specifier import LayerName
 
@@ -16,9 +17,27 @@ goes to an endpoint that it was not meant for. The managed base URL hides nothin
 
 _PLAIN = (
     *("base_url", "model", "window", "effort", "append_system_prompt", "proxy", "no_proxy", "sandbox"),
-    *("disk_quota", "keep_days", "orphan_s", "at_timeout", "undo", "undo_files", "undo_bytes"),
+    *("disk_quota", "keep_days", "orphan_s", "at_timeout", "undo", "undo_files", "undo_bytes", "fallback"),
 )
-_LIMITS = ("max_tokens", "max_steps", "max_budget_usd", "wait_jobs_s")
+LIMITS = (
+    *("max_tokens", "max_steps", "max_budget_usd", "wait_jobs_s"),
+    *("patience_s", "fallback_max_usd", "concurrency"),
+)
+"""Settings that the managed and the project file can only tighten."""
+
+_FLAGS = {
+    "max_steps": "--max-turns",
+    "wait_jobs_s": "--wait-jobs",
+    "patience_s": "--patience",
+    "fallback": "--fallback-model",
+    "add_dirs": "--add-dir",
+}
+"""Flags that are not called like their key."""
+
+FLAGS: Mapping[str, str] = {
+    key: _FLAGS.get(key, "--" + key.replace("_", "-")) for key in Choices.__struct_fields__
+}
+"""The command-line flag of each setting."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -52,8 +71,9 @@ def merge(sources: Sequence[Source]) -> Merged:
     reach = _same_endpoint(sources)
     for key in _OF_ENDPOINT:
         values[key] = _plain(key, reach, notices)
-    for key in _LIMITS:
+    for key in LIMITS:
         values[key] = _limit(key, sources)
+    values["providers"] = _providers(sources, notices)
     mode, ceiling = _mode(sources)
     return Merged(msgspec.convert(values, Choices), mode, ceiling, tuple(notices))
 
@@ -73,7 +93,7 @@ def _plain(key: str, sources: Sequence[Source], notices: list[str]) -> object:
             if other == value:
                 continue
             if source.is_flags:
-                raise ConfigError(f"{flag(key)} cannot be used: {strongest.label} sets {key}")
+                raise ConfigError(f"{FLAGS[key]} cannot be used: {strongest.label} sets {key}")
             notices.append(f"{key} in {source.label} does not hold: {strongest.label} sets it")
     return value
 
@@ -96,7 +116,7 @@ def _limit(key: str, sources: Sequence[Source]) -> float | None:
         elif own is None:
             own = number
             if source.is_flags and ceilings and number > ceilings[0]:
-                raise ConfigError(f"{flag(key)} {number:g} is over the managed limit of {ceilings[0]:g}")
+                raise ConfigError(f"{FLAGS[key]} {number:g} is over the managed limit of {ceilings[0]:g}")
     values = ceilings if own is None else [own, *ceilings]
     return min(values, default=None)
 
@@ -115,11 +135,22 @@ def _mode(sources: Sequence[Source]) -> tuple[Mode | None, Mode | None]:
             mode = said
             if source.is_flags and ceiling is not None and stricter(said, ceiling) != said:
                 raise ConfigError(
-                    f"{flag('permission_mode')} {name} is looser than {ceiling}, which is managed"
+                    f"{FLAGS['permission_mode']} {name} is looser than {ceiling}, which is managed"
                 )
     return mode, ceiling
 
 
-def flag(key: str) -> str:
-    """The command-line flag of a setting."""
-    return "--" + key.replace("_", "-")
+def _providers(sources: Sequence[Source], notices: list[str]) -> Mapping[str, Table]:
+    """What is said of each provider, the strongest source's word last."""
+    merged: dict[str, Table] = {}
+    for source in reversed(sources):
+        for name, table in (source.choices.providers or {}).items():
+            below = merged.get(name, {})
+            if source.layer == "managed":
+                lost = [key for key, value in below.items() if table.get(key, value) != value]
+                notices.extend(
+                    f"providers.{name}.{key} of weaker files does not hold where {source.label} sets it"
+                    for key in lost
+                )
+            merged[name] = laid_over(below, table)
+    return merged

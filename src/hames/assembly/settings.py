@@ -7,19 +7,28 @@ where requests go or what the sandbox is.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pwd import getpwuid
 
 import msgspec
 
-from hames.assembly.merge import Source, merge
+from hames.assembly.merge import FLAGS, Source, merge
+from hames.assembly.provider_tables import known_providers
 from hames.assembly.secret import Environ
-from hames.assembly.settings_file import AtTimeout, Choices, Permissions, SandboxName, read_choices
+from hames.assembly.settings_file import (
+    AtTimeout,
+    Choices,
+    Permissions,
+    SandboxName,
+    check_said,
+    read_choices,
+)
 from hames.assembly.trust import control_files, is_trusted
 from hames.core.errors import ConfigError, UsageError
 from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES, WAIT_JOBS_S
-from hames.core.profiles import WireName
+from hames.core.profiles import Provider, WireName
 from hames.models.address import Proxies
+from hames.models.profiles import providers
 from hames.policies.modes import Mode, stricter
 from hames.policies.rules import Layer
 
@@ -27,7 +36,7 @@ MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
 NEVER_BY_PROJECT = (
     *("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs"),
-    *("disk_quota", "keep_days", "orphan_s", "undo", "undo_files", "undo_bytes"),
+    *("disk_quota", "keep_days", "orphan_s", "undo", "undo_files", "undo_bytes", "providers", "fallback"),
 )
 """Where requests go, with which key, how far the boundary reaches, what becomes of the log, and what can be
 undone, is never a project's to say."""
@@ -63,7 +72,8 @@ class Settings(msgspec.Struct, frozen=True):
     """What holds for this run. `notices` are to be said aloud.
 
     `trusted`: the workspace's control files may be obeyed; `untrusted_files` are those that may not.
-    `undo_files` and `undo_bytes` are what a snapshot covers at most.
+    `undo_files` and `undo_bytes` are what a snapshot covers at most. `providers` are all that are known, by
+    name. `patience_s` is None where nobody has said, and infinite for ever.
     """
 
     workspace: str
@@ -77,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True):
     window: int | None = None
     max_tokens: int | None = None
     effort: str | None = None
+    providers: Mapping[str, Provider] = msgspec.field(default_factory=providers)
+    patience_s: float | None = None
+    concurrency: int | None = None
+    fallback: tuple[str, ...] = ()
+    fallback_max_usd: float | None = None
     sandbox: SandboxName = "bubblewrap"
     permission_mode: Mode | None = None
     strictest_mode: Mode | None = None
@@ -143,6 +158,11 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         window=chosen.window,
         max_tokens=chosen.max_tokens,
         effort=chosen.effort,
+        providers=_providers(chosen, sources),
+        patience_s=chosen.patience_s,
+        concurrency=chosen.concurrency,
+        fallback=chosen.fallback or (),
+        fallback_max_usd=chosen.fallback_max_usd,
         sandbox=chosen.sandbox or "bubblewrap",
         permission_mode=merged.mode,
         strictest_mode=merged.ceiling,
@@ -204,6 +224,7 @@ def _workspace(name: str, cwd: str) -> str:
 
 def _sources(flags: Flags, at: Places, directories: Directories, project: str | None) -> list[Source]:
     """All sources, the strongest first. `project` is the workspace if its file may be read."""
+    check_said(flags.choices, FLAGS)
     sources = [Source("session", "the command line", flags.choices, is_flags=True)]
     if flags.settings is not None:
         path = os.path.join(at.cwd, flags.settings)
@@ -230,6 +251,14 @@ def _project(workspace: str) -> list[Source]:
     path = os.path.join(workspace, PROJECT)
     choices = read_choices(path, refused=NEVER_BY_PROJECT)
     return [] if choices is None else [Source("project", path, choices)]
+
+
+def _providers(chosen: Choices, sources: Sequence[Source]) -> Mapping[str, Provider]:
+    own = chosen.providers or {}
+    if not own:
+        return providers()
+    where = {name: source.label for source in reversed(sources) for name in source.choices.providers or ()}
+    return known_providers(own, where)
 
 
 def _layer(source: Source) -> Layer:

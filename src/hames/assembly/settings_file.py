@@ -1,24 +1,29 @@
 """What one source of settings may say, and how a settings file is read."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Annotated, Any, Literal, cast, get_args
 
 import msgspec
 from msgspec import Meta
 
+from hames.assembly.provider_tables import PROVIDER_KEYS, check_providers
+from hames.assembly.wrong_settings import Words, check_keys, explain
 from hames.core.errors import ConfigError
-from hames.core.nearest import hint
-from hames.core.profiles import WireName
+from hames.core.profiles import Provider, WireName
 
 SandboxName = Literal["bubblewrap", "none"]
 AtTimeout = Literal["background", "stop"]
 
-_SHOWN: dict[str, tuple[str, ...]] = {
+_WORDS: Words = {
     "wire": get_args(WireName),
     "sandbox": get_args(SandboxName),
     "at_timeout": get_args(AtTimeout),
 }
 """Keys that take one of a few words."""
+
+_ENDLESS = ("patience_s",)
+"""Numbers that may be `inf`."""
 
 
 class Permissions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +57,29 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     effort: Annotated[
         str | None, Meta(description="How hard the model is to think, in the provider's words.")
+    ] = None
+    providers: Annotated[
+        dict[str, dict[str, Any]] | None,
+        Meta(description="Providers of your own, and what you change of those that hames knows."),
+    ] = None
+    patience_s: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="Seconds that are waited in all for a provider that cannot serve; `inf`: for ever."
+            " Unset: 1800 with `-p`, else until you interrupt."
+        ),
+    ] = None
+    concurrency: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most requests under way with one key, over all sessions on this machine."),
+    ] = None
+    fallback: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Models that stand in, in this order, while the first one cannot answer."),
+    ] = None
+    fallback_max_usd: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="Most US dollars that these may cost in one session."),
     ] = None
     sandbox: Annotated[
         SandboxName | None, Meta(description="Boundary around commands. `none` only as a flag.")
@@ -151,36 +179,51 @@ def _parse(data: bytes, path: str) -> dict[str, object]:
 
 def decode(raw: Mapping[str, object], where: str) -> Choices:
     """Choices from decoded TOML. Raises `ConfigError` that names the key, what it takes, what it got."""
-    _check_keys(raw, Choices.__struct_fields__, "", where)
+    check_keys(raw, Choices.__struct_fields__, "", where)
     permissions = raw.get("permissions")
     if isinstance(permissions, dict):
         table = cast(Mapping[str, object], permissions)
-        _check_keys(table, Permissions.__struct_fields__, "permissions.", where)
+        check_keys(table, Permissions.__struct_fields__, "permissions.", where)
+    if "providers" in raw:
+        check_providers(raw["providers"], where)
     try:
-        return msgspec.convert(raw, Choices)
+        choices = msgspec.convert(raw, Choices)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(str(error))}") from error
+        raise ConfigError(f"{where}: {explain(str(error), raw, '', _WORDS)}") from error
+    _check_finite(raw, f"{where}: ")
+    return choices
 
 
-def _explain(error: str) -> str:
-    """The decoder's words about a value, as words for a person."""
-    problem, _, place = error.partition(" - at `$.")
-    key = place.rstrip("`")
-    enum = _SHOWN.get(key)
-    if enum:
-        return f'"{key}" is one of {", ".join(enum)}'
-    for word, plain in (("`", ""), (" | null", ""), ("object", "table"), ("Expected", "expected")):
-        problem = problem.replace(word, plain)
-    return f'"{key}": {problem}'
+def check_said(choices: Choices, name_of: Mapping[str, str]) -> None:
+    """Raises `ConfigError` for a value of the command line that does not fit. `name_of` are flags by key."""
+    raw = cast(Mapping[str, object], msgspec.to_builtins(choices))
+    try:
+        msgspec.convert(raw, Choices)
+    except msgspec.ValidationError as error:
+        words = explain(str(error), raw, "", _WORDS)
+        key = words.split('"')[1]
+        raise ConfigError(words.replace(f'"{key}"', name_of[key], 1)) from error
+    _check_finite(raw, "")
 
 
-def _check_keys(raw: Mapping[str, object], known: Iterable[str], under: str, where: str) -> None:
-    for key in raw:
-        if key not in known:
-            better = hint(key, known) or f"; the keys are {', '.join(known)}"
-            raise ConfigError(f'{where}: there is no setting "{under}{key}"{better}')
+def _check_finite(raw: Mapping[str, object], where: str) -> None:
+    for key, value in raw.items():
+        if isinstance(value, float) and not isfinite(value) and key not in _ENDLESS:
+            raise ConfigError(f'{where}"{key}": {value} is no limit; leave it out')
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a settings file."""
-    return msgspec.json.schema(Choices)
+    whole = msgspec.json.schema(Choices)
+    of_provider = msgspec.json.schema(Provider)["$defs"]
+    # A table need not say all of a provider: what it leaves out is as before.
+    for name in ("Provider", "ModelFacts", "Price"):
+        of_provider[name].pop("required", None)
+    table = of_provider["Provider"]
+    table["properties"] = {key: table["properties"][key] for key in PROVIDER_KEYS}
+    table["description"] = "What is said of one provider."
+    whole["$defs"] |= of_provider
+    named = whole["$defs"]["Choices"]["properties"]["providers"]
+    tables = next(each for each in named["anyOf"] if each.get("type") == "object")
+    tables["additionalProperties"] = {"$ref": "#/$defs/Provider"}
+    return whole

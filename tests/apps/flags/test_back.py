@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from hames.apps.flags import parse, parse_typed
+from hames.apps.flags import parse
+from hames.apps.flags.back import parse_typed
 from hames.assembly.ask_for import BackRequest
 from hames.core.errors import UsageError
 

@@ -1,0 +1,117 @@
+"""`hames models test`: one small request, through the same parts as a run, and what came of it."""
+
+from contextlib import aclosing
+
+import anyio
+import msgspec
+
+from hames.assembly.build import answerer_for
+from hames.assembly.settings import Settings
+from hames.assembly.standard_streams import print_line
+from hames.assembly.system import SystemClock
+from hames.core.errors import ExitCode, FailureKind, ModelError
+from hames.core.messages import Call, Text, UserMessage
+from hames.core.ports import AskOptions, Body, Model, Pinned, Reply, ToolSpec
+from hames.core.text import for_terminal
+
+LIMIT_S = 60.0
+"""The whole trial may take this long."""
+
+MOST_TOKENS = 2048
+"""Room for the thoughts of a model that cannot do without."""
+
+WORD = "ready"
+TOOL = ToolSpec(
+    "report",
+    "Report one word.",
+    msgspec.Raw(
+        b'{"type":"object","properties":{"word":{"type":"string"}},"required":["word"],'
+        b'"additionalProperties":false}'
+    ),
+)
+ASKED = f"Call the tool `report` with the word `{WORD}`. Do nothing else."
+
+_TO_DO: dict[FailureKind, str] = {
+    "rate": "too many requests with this key: wait, or ask the provider for more",
+    "overload": "the provider is in trouble: try again later",
+    "transport": "is the server running, is the address right, is a proxy in between?",
+    "stalled": "is the address right? A model that is being loaded may need minutes: try again",
+    "cut": "the reply broke off: try again; if it stays so, look at what lies between here and the server",
+    "empty": "the server has answered with nothing: try again, or another model",
+    "malformed": "the server answers, but in another protocol? See --wire",
+    "overflow": "the window of this server is tiny: start it with a larger one",
+    "refused": "the model does not want to: try another",
+    "rejected": "the server takes no such request: does it speak this protocol? See --wire",
+}
+"""What to do about a failure, where its own words do not say it."""
+
+
+async def try_model(settings: Settings) -> ExitCode:
+    """Ask the model of the settings once, without a second attempt. Raises `ConfigError`."""
+    clock = SystemClock()
+    answerer = answerer_for(settings, clock)
+    profile, wire = answerer.profile, answerer.wire
+    provider = profile.provider
+    _say("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")
+    _say("key", provider.key_env or "none")
+    # As little thinking as there is, unless the settings say how much.
+    effort = settings.effort or ("low" if "low" in provider.efforts else None)
+    pinned = Pinned(profile.model, "", msgspec.Raw(msgspec.json.encode([TOOL])))
+    options = AskOptions(max_tokens=min(MOST_TOKENS, profile.facts.max_output), effort=effort)
+    data = wire.head(pinned) + wire.piece(UserMessage((Text(ASKED),)), {}) + wire.tail(options)
+    began = clock.elapsed()
+    try:
+        reply = await whole_reply(answerer.model, Body((data,), len(data), ""), LIMIT_S)
+    except ModelError as error:
+        _say("failed", f"{error.kind}, after {clock.elapsed() - began:.2f} s: {for_terminal(str(error))}")
+        if error.kind in _TO_DO:
+            _say("to do", _TO_DO[error.kind])
+        return error.exit_code
+    _say("first byte", f"{reply.first_byte_s:.2f} s")
+    _say("whole reply", f"{clock.elapsed() - began:.2f} s")
+    _say("model", for_terminal(reply.model) or "not named by the server")
+    usage = reply.usage
+    _say("usage", f"{usage.input} in ({usage.cached} cached), {usage.output} out ({usage.reasoning} thought)")
+    cost = answerer.price(usage, clock.now())
+    _say("cost", "not known" if cost is None else f"{cost / 1e9:.6f} US dollars")
+    return _judge(reply)
+
+
+async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
+    """The reply to one request. Raises `ModelError`, also when it takes too long."""
+    try:
+        with anyio.fail_after(limit_s):
+            async with aclosing(model.ask(body)) as stream:
+                async for item in stream:
+                    if isinstance(item, Reply):
+                        return item
+    except TimeoutError as error:
+        raise ModelError("stalled", f"there was no whole reply in {limit_s:g} s") from error
+    raise ModelError("cut", "the stream ended without a reply")
+
+
+def _judge(reply: Reply) -> ExitCode:
+    """Without calls a model is of no use here."""
+    calls = reply.message.calls
+    if any(_is_as_asked(call) for call in calls):
+        _say("tool", "called as asked")
+        return ExitCode.DONE
+    if calls:
+        made = ", ".join(f"{call.name} {call.arguments}" for call in calls)
+        _say("tool", f"called otherwise than asked: {for_terminal(made)}")
+    else:
+        _say("tool", f"not called; it said: {for_terminal(reply.message.text) or 'nothing'}")
+    _say("to do", "use a model that can call tools; a local server may need its option for them")
+    return ExitCode.FAILED
+
+
+def _is_as_asked(call: Call) -> bool:
+    try:
+        arguments = msgspec.json.decode(call.arguments, type=dict[str, object])
+    except msgspec.DecodeError:
+        return False
+    return call.name == TOOL.name and str(arguments.get("word", "")).strip().casefold() == WORD
+
+
+def _say(what: str, words: str) -> None:
+    print_line(f"{what:12} {' '.join(words.split())}")
