@@ -189,6 +189,15 @@ def test_on_another_wire_a_provider_keeps_none_of_the_parameters_of_its_own() ->
     assert (claude.extra, claude.headers, claude.key_headers) == ({}, {}, ())
 
 
+def test_calls_as_json_are_for_the_chat_wire_alone() -> None:
+    text = '[x]\nbase_url = "https://x"\nwire = "{}"\nmodels = {{}}\ntool_mode = "json_schema"'
+    provider = read_providers(text.format("chat"))["x"]
+    assert provider.tool_mode == "json_schema"
+    assert on_wire(provider, "responses").tool_mode == "native"
+    with pytest.raises(ConfigError, match="'x': tool_mode json_schema is for the wire chat, not messages"):
+        read_providers(text.format("messages"))
+
+
 def test_any_model_of_a_custom_server_has_cautious_facts() -> None:
     facts = resolve("custom/anything").facts
     assert facts.window == 65_536

@@ -160,7 +160,12 @@ async def test_a_request_that_was_not_answered_is_sent_again_as_the_next_attempt
     assert sent[0].sha256 == sent[1].sha256
 
 
-OTHERS = {"model": ("m", "other"), "name": ("test", "other"), "wire": ("chat", "messages")}
+OTHERS = {
+    "model": ("m", "other"),
+    "name": ("test", "other"),
+    "wire": ("chat", "messages"),
+    "tool_mode": ("chat", "chat/json_schema"),
+}
 
 
 @pytest.mark.parametrize(("what", "pinned"), OTHERS.items())
@@ -173,13 +178,14 @@ async def test_another_model_provider_or_wire_starts_a_segment_of_its_own(
     if what == "model":
         rig.profile = msgspec.structs.replace(rig.profile, model="other")
     else:
-        provider = msgspec.structs.replace(rig.profile.provider, **{what: pinned[1]})
+        change = {what: pinned[1].rpartition("/")[2]}
+        provider = msgspec.structs.replace(rig.profile.provider, **change)
         rig.profile = msgspec.structs.replace(rig.profile, provider=provider)
     again = await rig.host.resume(session.id)
     await again.say(GO)
     pins = [e for e in await rig.logged(again) if isinstance(e, SettingsPinned)]
     assert [pin.segment for pin in pins] == [1, 2]
-    field = "provider" if what == "name" else what
+    field = {"name": "provider", "tool_mode": "wire"}.get(what, what)
     assert [msgspec.structs.asdict(pin)[field] for pin in pins] == list(pinned)
     await check_the_log(rig, again)
 

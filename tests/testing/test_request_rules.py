@@ -79,3 +79,32 @@ def test_the_end_of_the_last_message_is_found() -> None:
     sent = b'{"model":"m","messages":[{"a":1}, {"b":"]"} ],"stream":true}'
     assert sent[: messages_end(sent)] == b'{"model":"m","messages":[{"a":1}, {"b":"]"}'
     assert messages_end(b"nonsense") == 0
+
+
+FORM: dict[str, object] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": {}}}
+SAID = {"role": "assistant", "content": '{"say": "x"}'}
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (body(USER, SAID, USER, response_format=FORM), ""),
+        (body(USER), "response_format is missing"),
+        (body(USER, response_format=FORM, tools=[]), "cannot call tools"),
+        (body(USER, assistant("a"), result("a"), response_format=FORM), "cannot call tools"),
+        (body(USER, response_format={"type": "json_object"}), "cannot be read"),
+        (
+            body(USER, {"role": "assistant", "content": "x"}, USER, response_format=FORM),
+            "messages[1] is not in",
+        ),
+        (
+            body(USER, {"role": "assistant", "content": []}, USER, response_format=FORM),
+            "messages[1] is not in",
+        ),
+        (body(SAID, response_format=FORM), "last message"),
+    ],
+)
+def test_a_model_without_tools_takes_only_the_form_of_its_replies(sent: bytes, said: str) -> None:
+    problem = broken_rule(sent, "json_schema")
+    assert said in problem
+    assert bool(problem) == bool(said)

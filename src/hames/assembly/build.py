@@ -195,6 +195,10 @@ def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = N
 def wire_for(profile: ModelProfile) -> Wire:
     """The protocol in which the model is asked."""
     match profile.provider.wire:
+        case "chat" if profile.provider.tool_mode == "json_schema":
+            from hames.models.chat_json import ChatJsonWire  # noqa: PLC0415 - as below
+
+            return ChatJsonWire(profile.provider, sees=profile.facts.sees, model=profile.model)
         case "chat":
             return ChatWire(profile.provider, sees=profile.facts.sees, model=profile.model)
         case "messages":

@@ -119,7 +119,8 @@ class SessionOpened(Event, frozen=True):
 class SettingsPinned(Event, frozen=True):
     """What the requests from here on are made with. A resumed session keeps the last of these.
 
-    `system` and `tools` are the blobs of the prompt text and of the tool schemas (JSON).
+    `system` and `tools` are the blobs of the prompt text and of the tool schemas (JSON); `wire` is the form
+    of the requests.
     """
 
     segment: int

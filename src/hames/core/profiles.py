@@ -8,6 +8,7 @@ from msgspec import Meta
 WireName = Literal["chat", "messages", "responses"]
 KeyHeader = Literal["authorization", "x-api-key"]
 ReasoningRule = Literal["calls", "always", "every", "never"]
+ToolMode = Literal["native", "json_schema"]
 
 _Dollars = Annotated[float, Meta(ge=0)]
 _Seconds = Annotated[float, Meta(gt=0)]
@@ -75,6 +76,13 @@ class Provider(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
         "reasoning_content"
     )
     reasoning_blank: Annotated[str, Meta(description="What stands in that field where there was none.")] = ""
+    tool_mode: Annotated[
+        ToolMode,
+        Meta(
+            description="How calls are made: `native`, or `json_schema` as JSON of a form that is asked for,"
+            " where the backend cannot call tools (wire `chat`)."
+        ),
+    ] = "native"
     max_tokens_field: Annotated[str, Meta(description="The field that limits a reply (wire `chat`).")] = (
         "max_tokens"
     )
@@ -125,3 +133,9 @@ class ModelProfile(msgspec.Struct, frozen=True):
     provider: Provider
     model: str
     facts: ModelFacts
+
+    @property
+    def form(self) -> str:
+        """The wire and how calls are written on it: requests of one form are not gone on with in another."""
+        mode = self.provider.tool_mode
+        return self.provider.wire if mode == "native" else f"{self.provider.wire}/{mode}"

@@ -18,7 +18,14 @@ ANY_MODEL = "*"
 Table = Mapping[str, object]
 """A provider, or a part of one, as it stands in TOML."""
 
-_OF_WIRE: Table = {"extra": {}, "efforts": {}, "only_efforts": False, "headers": {}, "key_headers": ()}
+_OF_WIRE: Table = {
+    "extra": {},
+    "efforts": {},
+    "only_efforts": False,
+    "headers": {},
+    "key_headers": (),
+    "tool_mode": "native",
+}
 """What is meant for a provider's own wire, without which it can be spoken to over another."""
 
 _MERGED = ("peak", "headers", "extra", "efforts", "retired")
@@ -126,9 +133,14 @@ def _table(value: object) -> Table:
 
 def _provider(name: str, table: Table) -> Provider:
     try:
-        return msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
+        provider = msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"the provider profile {name!r}: {error}") from error
+    if provider.tool_mode == "json_schema" and provider.wire != "chat":
+        raise ConfigError(
+            f"the provider profile {name!r}: tool_mode json_schema is for the wire chat, not {provider.wire}"
+        )
+    return provider
 
 
 def _parts(lines: Iterable[str]) -> dict[str, str]:

@@ -271,7 +271,7 @@ class Host:
 
     def _asked(self) -> _Asked:
         profile = self._parts.answerer.profile
-        return _Asked(profile.provider.name, profile.model, profile.provider.wire)
+        return _Asked(profile.provider.name, profile.model, profile.form)
 
     def _new_id(self) -> SessionId:
         return session_id(int(self._parts.clock.now() * 1000), self._parts.chance.bits(80))

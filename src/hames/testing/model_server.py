@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 
@@ -260,7 +261,7 @@ def main() -> None:
     """Run the server as a process of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--script", type=Path, required=True, help="a JSON list of replies")
-    parser.add_argument("--rules", choices=["none", "chat", "deepseek"], default="none")
+    parser.add_argument("--rules", choices=get_args(Rules), default="none")
     parser.add_argument("--window", type=int, metavar="TOKENS", help="refuse longer requests (4 bytes each)")
     parser.add_argument("--unnamed", action="store_true", help="with --window: do not say how large it is")
     parser.add_argument("--chaos", type=int, metavar="SEED", help="let some replies fail first")

@@ -6,9 +6,10 @@ import msgspec
 
 from hames.testing.chat_events import THOUGHT, is_own_id, thought_sum
 
-Rules = Literal["none", "chat", "deepseek"]
+Rules = Literal["none", "chat", "deepseek", "json_schema"]
 """`none` looks at nothing, `chat` at what all providers demand, `deepseek` also at its own rules: the
-reasoning of every reply with calls comes back as it was, an empty one too, as long as the reply does."""
+reasoning of every reply with calls comes back as it was, an empty one too, as long as the reply does.
+`json_schema` knows no tools: it takes the form of its replies, and history in that form."""
 
 
 class _Function(msgspec.Struct, frozen=True):
@@ -34,9 +35,21 @@ class _Thinking(msgspec.Struct, frozen=True):
     type: Literal["enabled", "disabled"] = "enabled"
 
 
+class _Schema(msgspec.Struct, frozen=True):
+    name: str
+    schema: dict[str, msgspec.Raw]
+
+
+class _Form(msgspec.Struct, frozen=True):
+    type: Literal["json_schema"]
+    json_schema: _Schema
+
+
 class _Request(msgspec.Struct, frozen=True):
     model: str
     messages: list[_Message]
+    tools: msgspec.Raw = msgspec.Raw()
+    response_format: _Form | None = None
     stream: bool = False
     thinking: _Thinking = _Thinking()
 
@@ -56,7 +69,31 @@ def broken_rule(body: bytes, rules: Rules) -> str:
     if not request.stream:
         return "this server only streams: set stream to true"
     problem = _unpaired(request.messages)
-    return problem or (_broken_by_deepseek(request) if rules == "deepseek" else "")
+    match rules:
+        case "chat":
+            return problem
+        case "deepseek":
+            return problem or _broken_by_deepseek(request)
+        case "json_schema":
+            return problem or _broken_in_json(request)
+
+
+def _broken_in_json(request: _Request) -> str:
+    if bytes(request.tools) or any(each.role == "tool" or each.tool_calls for each in request.messages):
+        return "this model cannot call tools"
+    if request.response_format is None:
+        return "response_format is missing"
+    for at, message in enumerate(request.messages):
+        if message.role == "assistant" and not _is_object(message.content):
+            return f"messages[{at}] is not in the form of the replies"
+    return ""
+
+
+def _is_object(content: object) -> bool:
+    try:
+        return isinstance(content, str) and isinstance(msgspec.json.decode(content), dict)
+    except msgspec.DecodeError:
+        return False
 
 
 def _broken_by_deepseek(request: _Request) -> str:
