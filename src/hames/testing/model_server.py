@@ -221,7 +221,8 @@ class _Door:
 
 def _bound(port: int) -> socket.socket:
     """A socket at this port of the loopback address, which it shares with others of ours."""
-    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With its protocol, or asyncio would let small writes wait for each other.
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     made.bind(("127.0.0.1", port))
