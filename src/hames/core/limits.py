@@ -61,6 +61,12 @@ ATTEMPTS = 5
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 30.0
 
+PROBE_S = 20.0
+"""A request that tries whether a provider answers again keeps others out for so long, if it hears nothing."""
+
+SHUT_MOST_S = 24 * 3600.0
+"""A longer wait that a server asks for is cut to this."""
+
 WAIT_JOBS_S = 600.0
 """How long a headless run waits for background jobs before it stops them."""
 
