@@ -19,7 +19,7 @@ from hames.models.gate import FileGate
 from hames.models.gate_file import GateFile
 from hames.testing.chance import FixedChance
 
-SPEED = 25.0
+SPEED = 10.0
 """Seconds of a gate in one of a storm."""
 
 

@@ -81,6 +81,27 @@ def test_a_place_is_held_once_until_it_is_closed(path: Path) -> None:
     assert _open_files(path) == 0
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_place_is_held_alone_only_if_all_beside_it_are_free(path: Path, *, shared: bool) -> None:
+    file = GateFile(str(path), shared=shared)
+    behind = file.hold(4, 1)
+    assert behind is not None
+    assert file.hold_alone(0, 5) is None
+    first = file.hold_alone(0, 4)
+    assert first is not None
+    assert file.hold_alone(0, 4) is None
+    # Those beside it stay free for others.
+    beside = [file.hold(0, 4), file.hold(0, 4), file.hold(0, 4)]
+    assert None not in beside
+    assert file.hold(0, 4) is None
+    for hold in (behind, first, *beside):
+        assert hold is not None
+        hold.close()
+    alone = file.hold_alone(0, 5)
+    assert alone is not None
+    alone.close()
+
+
 def test_the_state_can_be_changed_while_places_are_held(path: Path) -> None:
     one, other = GateFile(str(path)), GateFile(str(path))
     held = one.hold(0, 1)

@@ -89,6 +89,13 @@ def test_a_burst_is_one_strike_and_the_longest_wait_holds() -> None:
     assert tried.strikes == 2
 
 
+def test_a_refusal_of_one_who_tried_beside_another_that_was_answered_is_a_strike() -> None:
+    shut = after_refusal(OPEN, OPEN, refusal(1.0), NOW)
+    state = after_refusal(after_answer(shut, shut), shut, refusal(5.0, mark=2), NOW + 30_000)
+    assert (state.strikes, wait_ms(state, NOW + 30_000)) == (1, 5000)
+    assert decode(encode(state)) == state
+
+
 def test_an_answer_opens_unless_somebody_was_refused_since() -> None:
     shut = after_refusal(OPEN, OPEN, refusal(1.0, mark=7), NOW)
     assert after_answer(shut, shut) == OPEN

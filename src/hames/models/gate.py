@@ -55,10 +55,9 @@ class FileGate:
         """Leave to send, or when to look again."""
         state, probe = self._file.read(), None
         if state.strikes:
-            now_ms = self._now_ms()
-            state, probe = self._try(now_ms)
+            state, probe = self._try()
             if probe is None and state.strikes:
-                return self._shut(state, now_ms)
+                return self._shut(state)
         place = None
         if self._concurrency is not None:
             start = int(self._chance.fraction() * self._concurrency)
@@ -75,31 +74,32 @@ class FileGate:
     def shut(self, seen: GateState, wait_s: float | None, why: str) -> float:
         """A request that was let in at `seen` was refused; when its session may look again."""
         refusal = Refusal(wait_s, why, self._chance.bits(62) + 1, self._chance.fraction())
-        now_ms = self._now_ms()
         counted = False
 
         def rule(state: GateState) -> GateState:
             nonlocal counted
             counted = is_strike(state, seen)
-            return after_refusal(state, seen, refusal, now_ms)
+            return after_refusal(state, seen, refusal, self._now_ms())
 
         return self._until(self._file.change(rule), first=counted)
 
-    def _try(self, now_ms: int) -> tuple[GateState, Hold | None]:
+    def _try(self) -> tuple[GateState, Hold | None]:
         """The state, and the place of the one who tries whether the provider answers again."""
         probe: Hold | None = None
 
         def rule(state: GateState) -> GateState:
             nonlocal probe
+            now_ms = self._now_ms()
             if not state.strikes or wait_ms(state, now_ms):
                 return state
-            probe = self._file.hold(0, _PROBES if is_silent(state, now_ms) else 1)
+            more = is_silent(state, now_ms)
+            probe = self._file.hold(0, _PROBES) if more else self._file.hold_alone(0, _PROBES)
             return state if probe is None else msgspec.structs.replace(state, probed_ms=now_ms)
 
         return self._file.change(rule), probe
 
-    def _shut(self, state: GateState, now_ms: int) -> Closed:
-        if wait_ms(state, now_ms):
+    def _shut(self, state: GateState) -> Closed:
+        if wait_ms(state, self._now_ms()):
             return Closed(self._until(state, first=False), state.why)
         return self._soon(f"another session tries whether {self._host} answers again")
 
@@ -112,6 +112,8 @@ class FileGate:
         return Closed(self._clock.now() + _SOON_S + (_LATER_S - _SOON_S) * self._chance.fraction(), why)
 
     def _now_ms(self) -> int:
+        # To be asked for when nobody else can change the state: a time from before it was changed would look
+        # like a clock that was set back.
         return round(self._clock.now() * 1000)
 
 

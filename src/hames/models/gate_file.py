@@ -89,12 +89,21 @@ class GateFile:
                 return self._hold_shared(_around(first, count, start))
         return self._hold_here(_around(first, count, start))
 
-    def _hold_shared(self, places: Iterable[int]) -> Hold | None:
+    def hold_alone(self, first: int, count: int) -> Hold | None:
+        """Place `first`, if nobody has any of the `count` from it on."""
+        if self._shared:
+            with suppress(OSError):
+                return self._hold_shared((first,), count)
+        free = self._held.isdisjoint(range(first, first + count))
+        return self._hold_here((first,)) if free else None
+
+    def _hold_shared(self, places: Iterable[int], free: int = 1) -> Hold | None:
         # The lock belongs to this opening of the file, whoever else in this process has opened it.
         file = self._open()
         try:
             for place in places:
-                if _locked(file, _PLACES + place):
+                if _locked(file, _PLACES + place, free):
+                    _unlock(file, _PLACES + place + 1, free - 1)
                     return Hold(partial(os.close, file))
         except OSError:
             os.close(file)
@@ -122,15 +131,23 @@ def _around(first: int, count: int, start: int) -> Iterable[int]:
     return chain(range(first + start, first + count), range(first, first + start))
 
 
-def _locked(file: int, at: int) -> bool:
-    """Lock one byte, for as long as this opening of the file lasts; False when somebody else has it."""
-    # `struct flock` of Linux: type, whence, start, length, and a process that is not asked for.
-    wanted = pack("hhqqi0q", fcntl.F_WRLCK, os.SEEK_SET, at, 1, 0)
+def _locked(file: int, at: int, length: int = 1) -> bool:
+    """Lock these bytes, for as long as this opening of the file lasts; False when somebody else has one."""
     try:
-        fcntl.fcntl(file, fcntl.F_OFD_SETLK, wanted)
+        _set_lock(file, fcntl.F_WRLCK, at, length)
     except BlockingIOError:
         return False
     return True
+
+
+def _unlock(file: int, at: int, length: int) -> None:
+    if length:
+        _set_lock(file, fcntl.F_UNLCK, at, length)
+
+
+def _set_lock(file: int, kind: int, at: int, length: int) -> None:
+    # `struct flock` of Linux: type, whence, start, length, and a process that is not asked for.
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, pack("hhqqi0q", kind, os.SEEK_SET, at, length, 0))
 
 
 def _wait_for_turn(file: int) -> None:

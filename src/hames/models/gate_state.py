@@ -68,9 +68,10 @@ def shut_s(asked_s: float | None, strikes: int, fraction: float) -> float:
 def is_strike(state: GateState, seen: GateState) -> bool:
     """Whether a refusal of a request that was let in at `seen` tells something new.
 
-    One that was under way when others were refused does not: a burst counts once.
+    One that was under way when others were refused does not, unless there was an answer since: a burst
+    counts once.
     """
-    return state.strikes == seen.strikes
+    return state.strikes <= seen.strikes
 
 
 def after_refusal(state: GateState, seen: GateState, refusal: Refusal, now_ms: int) -> GateState:
