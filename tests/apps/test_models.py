@@ -82,7 +82,24 @@ async def test_a_model_that_answers_in_words_is_of_no_use(outside: Outside, wire
         ended = await outside.hames("models", "test", *outside.to(model, wire), check=1)
     said = lines(ended.out)
     assert said["tool"] == "not called; it said: I report: ready"
-    assert "can call tools" in said["to do"]
+    assert 'tool_mode = "json_schema"` into [providers.custom]' in said["to do"]
+
+
+async def test_a_server_that_cannot_call_tools_is_tried_in_the_mode_for_it(outside: Outside) -> None:
+    outside.settings('[providers.custom]\ntool_mode = "json_schema"\n')
+    written = '{"say": "", "calls": [{"name": "report", "arguments": {"word": "ready"}}]}'
+    async with outside.scripted({"text": written}) as model:
+        ended = await outside.hames("models", "test", *outside.to(model))
+    assert lines(ended.out)["tool"] == "called as asked"
+
+
+async def test_a_call_that_was_left_in_the_text_counts_and_is_told(outside: Outside) -> None:
+    leaked = '<tool_call>{"name": "report", "arguments": {"word": "ready"}}</tool_call>'
+    async with outside.scripted({"text": leaked}) as model:
+        ended = await outside.hames("models", "test", *outside.to(model))
+    said = lines(ended.out)
+    assert said["tool"] == "called as asked"
+    assert "1 call" in said["mended"]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hames.core.errors import ExitCode, FailureKind, ModelError
 from hames.core.messages import Call, Text, UserMessage
 from hames.core.ports import AskOptions, Body, Model, Pinned, Reply, ToolSpec
 from hames.core.text import for_terminal
+from hames.models.salvage import salvaged
 
 LIMIT_S = 60.0
 """The whole trial may take this long."""
@@ -61,7 +62,9 @@ async def try_model(settings: Settings) -> ExitCode:
     data = wire.head(pinned) + wire.piece(UserMessage((Text(ASKED),)), {}) + wire.tail(options)
     began = clock.elapsed()
     try:
-        reply = await whole_reply(answerer.model, Body((data,), len(data), ""), LIMIT_S)
+        reply = salvaged(
+            await whole_reply(answerer.model, Body((data,), len(data), ""), LIMIT_S), [TOOL.name]
+        )
     except ModelError as error:
         _say("failed", f"{error.kind}, after {clock.elapsed() - began:.2f} s: {for_terminal(str(error))}")
         if error.kind in _TO_DO:
@@ -74,7 +77,9 @@ async def try_model(settings: Settings) -> ExitCode:
     _say("usage", f"{usage.input} in ({usage.cached} cached), {usage.output} out ({usage.reasoning} thought)")
     cost = answerer.price(usage, clock.now())
     _say("cost", "not known" if cost is None else f"{cost / 1e9:.6f} US dollars")
-    return _judge(reply)
+    if reply.repairs:
+        _say("mended", for_terminal("; ".join(reply.repairs)))
+    return _judge(reply, provider.name)
 
 
 async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
@@ -90,7 +95,7 @@ async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
     raise ModelError("cut", "the stream ended without a reply")
 
 
-def _judge(reply: Reply) -> ExitCode:
+def _judge(reply: Reply, provider: str) -> ExitCode:
     """Without calls a model is of no use here."""
     calls = reply.message.calls
     if any(_is_as_asked(call) for call in calls):
@@ -101,7 +106,11 @@ def _judge(reply: Reply) -> ExitCode:
         _say("tool", f"called otherwise than asked: {for_terminal(made)}")
     else:
         _say("tool", f"not called; it said: {for_terminal(reply.message.text) or 'nothing'}")
-    _say("to do", "use a model that can call tools; a local server may need its option for them")
+    _say(
+        "to do",
+        "use a model that can call tools. A local server may need an option for that; if it cannot, write"
+        f' `tool_mode = "json_schema"` into [providers.{provider}] of your settings file',
+    )
     return ExitCode.FAILED
 
 
