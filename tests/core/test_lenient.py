@@ -235,7 +235,14 @@ def test_what_has_no_one_meaning_is_refused(text: str, why: str) -> None:
     assert refused(text) == Refused(why)
 
 
-def test_a_long_valid_text_is_looked_through_for_a_key_given_twice_at_every_depth() -> None:
-    given: dict[str, object] = {"a": [{"b": '{"x": 1, "x": 2}'}, {"b": "\\", "c": {}}], "b": []}
-    text = encoded(given)
-    assert found(text).repairs == ()
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [{"a": 1, "b": 2}, {"a": 3, "b": 4}]}',
+        '{"a": "a", "b": ["b", "a"]}',
+        '{"a": "\\"a\\": 1", "c d": "\\u0061"}',
+        '{"a": {"b": "{\\"x\\": 1, \\"x\\": 2}"}, "b": {"\\\\": {}}}',
+    ],
+)
+def test_a_key_may_stand_in_several_objects_and_in_texts(text: str) -> None:
+    assert found(text) == Found(found(text).value, text)

@@ -202,6 +202,20 @@ def test_no_start_of_a_leak_gives_a_call_that_was_not_whole(form: str) -> None:
         assert len(calls) != 1 or form not in CLOSED, text[:at]
 
 
+@pytest.mark.parametrize(
+    "piece",
+    [
+        '<tool_call>\n{"name": "x", "a": [\n',
+        '<invoke name="x">\n<parameter name="y">\n',
+        '```\n<tool_call>{"name": "bash"}\n',
+        '```json\n{"name"\n',
+    ],
+)
+def test_a_text_of_nothing_but_beginnings_is_given_up_on(piece: str) -> None:
+    text = piece * 20_000
+    assert salvaged(reply(text), NAMES) == reply(text)
+
+
 VALUES = st.text() | st.integers(-(2**40), 2**40) | st.booleans() | st.lists(st.text(), max_size=2)
 KEYS = st.sampled_from(["command", "file_path", "limit", "x-y"])
 CALLS = st.lists(

@@ -19,10 +19,12 @@ _HINTS = (
 """A text with none of these is not looked at any closer."""
 
 _MOST_TRIED = 300
-"""Places where calls may begin that are looked at in one text."""
+_MOST_CHARS = 1_000_000
+"""So many places where calls may begin are looked at in one text, and as far as this in all."""
+
+_ENDS = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "</s>", "<｜end▁of▁sentence｜>")  # noqa: RUF001 - a model's own mark
 
 # Patterns are compiled when they are first used.
-_ENDS = r"(?:\s|<\|im_end\|>|<\|eot_id\|>|<\|eom_id\|>|</s>|<｜end▁of▁sentence｜>)+\Z"  # noqa: RUF001 - a model's own mark
 _FENCE = r"^ {0,3}(?:```|~~~)"
 _FENCED = r"(?:\A|(?<=\n)) {0,3}```(?:json|tool_call)?[ \t]*\n(?P<body>(?:(?! {0,3}```).*\n)+) {0,3}```\Z"
 _BARS = "|｜‖"  # noqa: RUF001 - as above
@@ -45,7 +47,7 @@ def salvaged(reply: Reply, names: Collection[str]) -> Reply:
     message = reply.message
     if message.calls or reply.finish == "filter" or not any(hint in message.text for hint in _HINTS):
         return reply
-    text = re.sub(_ENDS, "", message.text)
+    text = _without_ends(message.text)
     leak = _marked(text, names, reply) or _as_json(text, names)
     if leak is None:
         return reply
@@ -59,13 +61,23 @@ def salvaged(reply: Reply, names: Collection[str]) -> Reply:
     )
 
 
+def _without_ends(text: str) -> str:
+    """Without blanks at the end, and without the marks with which models end a reply."""
+    text = text.rstrip()
+    while end := next((mark for mark in _ENDS if text.endswith(mark)), ""):
+        text = text.removesuffix(end).rstrip()
+    return text
+
+
 def _marked(text: str, names: Collection[str], reply: Reply) -> _Leak | None:
     """Calls in one of the formats that models are trained on."""
     from hames.models.markup import BEGIN, CLOSED, Cursor, CutShortError, OddError, read_calls  # noqa: PLC0415 - most runs never see any
 
+    left = _MOST_CHARS
     for begin in islice(re.finditer(BEGIN, text), _MOST_TRIED):
-        if not _stands_free(text, begin):
+        if left < 0 or not _stands_free(text, begin):
             continue
+        left -= len(text) - begin.start()
         cursor = Cursor(text, begin.start())
         try:
             asked = read_calls(cursor)
