@@ -63,6 +63,11 @@ def test_one_price_of_a_known_model_can_be_set_alone() -> None:
         ("[mine]\nbase_url = 3", '"providers.mine.base_url": expected str, got int'),
         ("[mine]\nwire = 'telex'", '"providers.mine.wire" is one of chat, messages, responses'),
         ("[mine]\nreasoning = 'odd'", '"providers.mine.reasoning" is one of calls, always, every, never'),
+        ("[mine]\ntool_mode = 'json'", '"providers.mine.tool_mode" is one of native, json_schema'),
+        (
+            "[anthropic]\ntool_mode = 'json_schema'",
+            "FILE: providers.anthropic: .*tool_mode json_schema is for the wire chat, not messages",
+        ),
         ("[mine]\nkey_headers = ['odd']", "is one of authorization, x-api-key"),
         ("[mine]\nidle_s = 0", '"providers.mine.idle_s": expected float > 0.0, got 0'),
         ("[mine]\nmodels = 3", '"providers.mine.models": expected table, got int'),

@@ -14,6 +14,7 @@ from hames.core.profiles import (
     Price,
     Provider,
     ReasoningRule,
+    ToolMode,
     WireName,
 )
 from hames.models.profiles import Profiles, Table, default_model, profile_of, providers
@@ -25,6 +26,7 @@ _WORDS: Words = {
     "wire": get_args(WireName),
     "reasoning": get_args(ReasoningRule),
     "key_headers": get_args(KeyHeader),
+    "tool_mode": get_args(ToolMode),
 }
 _PRICES = ("price", "long_price")
 # Values for what another source may say: a table alone need not say all that must be known.
@@ -71,10 +73,14 @@ def known_providers(own: Mapping[str, Table], where: Mapping[str, str]) -> Profi
                 if key in described:
                     price = as_table(described[key], place, "")
                     _complete(price, Price.__struct_fields__, f"{place}.{key}", "a price needs")
-        usual = default_model(known[name])
+        try:
+            provider = known[name]
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        usual = default_model(provider)
         if usual:
             try:
-                profile_of(known[name], usual)
+                profile_of(provider, usual)
             except ConfigError as error:
                 raise ConfigError(f"{path}.default_model: {error}") from error
     return known
