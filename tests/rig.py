@@ -6,6 +6,7 @@ import msgspec
 
 from hames.context.assemble import body_blobs
 from hames.context.view import View, fold
+from hames.core.backoff import backoff_s
 from hames.core.errors import ArgumentProblem, StoreError, StoreFull
 from hames.core.events import (
     AnyEvent,
@@ -23,14 +24,18 @@ from hames.core.ports import (
     ApprovalAnswer,
     ApprovalRequest,
     Approver,
+    AskOptions,
     CallContext,
+    Chance,
     Claim,
+    Closed,
     Departure,
     Jobs,
     Judgement,
     Listener,
     Look,
     Model,
+    Pass,
     Passing,
     Prepared,
     Subject,
@@ -39,7 +44,8 @@ from hames.core.ports import (
     ToolSpec,
 )
 from hames.core.profiles import ModelFacts, ModelProfile, Provider
-from hames.loop.kit import Answerer, TurnLimits
+from hames.loop.asking import Answerer
+from hames.loop.kit import TurnLimits
 from hames.session.host import Host, HostParts, Place
 from hames.session.keeping import Keeping, NoTrees
 from hames.session.resume import requests_in
@@ -202,6 +208,43 @@ class BenchTrees(NoTrees):
         return self.differ
 
 
+class BenchPass:
+    """Leave to send, from a `BenchGate`."""
+
+    def __init__(self, gate: "BenchGate") -> None:
+        self._gate = gate
+
+    def answered(self) -> None:
+        self._gate.refusals = 0
+
+    def refused(self, wait_s: float | None, why: str) -> float:
+        gate = self._gate
+        gate.refusals += 1
+        delay_s = backoff_s(gate.refusals, gate.chance.fraction()) if wait_s is None else wait_s
+        return gate.clock.now() + delay_s
+
+    def close(self) -> None:
+        self._gate.open_passes -= 1
+
+
+class BenchGate:
+    """Lets everybody through, unless the test has closed it: `closed` is given back first, one after the
+    other."""
+
+    def __init__(self, clock: VirtualClock, chance: Chance) -> None:
+        self.clock = clock
+        self.chance = chance
+        self.refusals = 0
+        self.open_passes = 0
+        self.closed: list[Closed] = []
+
+    def enter(self) -> Pass | Closed:
+        if self.closed:
+            return self.closed.pop(0)
+        self.open_passes += 1
+        return BenchPass(self)
+
+
 class CountingStore(MemoryStore):
     """Remembers what each append brought: how many events, which blobs."""
 
@@ -250,8 +293,29 @@ class Rig:
         self.profile = PROFILE
         self.chance = FixedChance(1)
         self.nano_usd: int | None = 1000
+        self.gate = BenchGate(self.clock, self.chance)
+        self.answerers: list[Answerer] = []
+        self.options = AskOptions()
+        self.rules: dict[str, str] = {}
+        self.made: list[tuple[str, ...]] = []
         self.mode = "auto"
         self.workspace = "/w"
+
+    def answerer(self, model: Model, profile: ModelProfile, mends: tuple[str, ...] = ()) -> Answerer:
+        """Somebody to ask, behind the gate of the bench. `rules` are what its words say about a request that
+        it rejects, and `made` the rules by which it was made each time."""
+        self.made.append(mends)
+        return Answerer(
+            model=model,
+            wire=PlainWire(),
+            profile=profile,
+            price=lambda usage, at: self.nano_usd,
+            gate=self.gate,
+            options=self.options,
+            mends=mends,
+            mend=lambda error: self.rules.get(str(error), ""),
+            remade=lambda again: self.answerer(model, profile, again),
+        )
 
     @property
     def host(self) -> Host:
@@ -263,7 +327,7 @@ class Rig:
             store=self.store,
             blobs=self.store,
             arrivals=self.store,
-            answerer=Answerer(self.asked, PlainWire(), self.profile, lambda usage, at: self.nano_usd),
+            answerers=self.answerers or (self.answerer(self.asked, self.profile),),
             tools=self.tools,
             policy=self.policy,
             approver=self.person,

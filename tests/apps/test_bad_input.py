@@ -47,7 +47,7 @@ async def test_an_endpoint_that_is_down(outside: Outside) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
-        ended = await outside.hames("-p", "x", "--base-url", url, "--model", "m", check=75)
+        ended = await outside.hames("-p", "x", "--base-url", url, "--model", "m", "--patience", "1", check=75)
     assert "refused" in one_line(ended.err)
     assert "--resume" in ended.err
 

@@ -1,5 +1,7 @@
+from datetime import UTC, datetime, timedelta
+
 from hames.channels.notices import CLEAR, Gauge, Notices
-from hames.core.events import TurnStarted
+from hames.core.events import TurnStarted, WaitStarted
 from hames.core.ports import Notice, Progress, TextDelta
 from hames.session.log import Listeners
 from hames.testing.entries import entries
@@ -43,3 +45,18 @@ def test_progress_is_gone_when_the_work_is_done_or_something_else_comes() -> Non
         gauge.clear()
         assert shown.pop() != CLEAR
     assert shown == []
+
+
+def test_a_wait_is_told_with_its_end_by_the_clock_of_the_person() -> None:
+    begun = datetime(2026, 3, 1, 12, 0, 5, tzinfo=datetime.now(UTC).astimezone().tzinfo)
+    at_ms = int(begun.timestamp() * 1000)
+    shown: list[str] = []
+    notices = Notices(shown.append)
+    for seconds in (1, 30, 172_800):
+        wait = WaitStarted(until_ms=at_ms + seconds * 1000, reason="slow\x1b[2J down")
+        notices.entry(entries(wait, at_ms=at_ms)[0])
+    begun_day, later = begun + timedelta(seconds=30), begun + timedelta(seconds=172_800)
+    assert shown == [
+        f"hames: waiting until {begun_day:%H:%M:%S} (30 s): slow [2J down",
+        f"hames: waiting until {later:%d %b %H:%M:%S} (172800 s): slow [2J down",
+    ]

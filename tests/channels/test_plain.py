@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Sequence
 
@@ -287,9 +288,16 @@ async def test_an_ending_that_is_not_done_is_said() -> None:
 
 
 async def test_a_wait_is_shown() -> None:
-    desk = Desk(Rig(ModelError("rate", "slow down"), Scripted(text="there")))
+    desk = Desk(Rig(ModelError("rate", "slow down", wait_s=30.0), Scripted(text="there")))
     await desk.talk(await desk.rig.open(), nothing(), first="go")
-    assert "[waiting: slow down]" in desk.screen
+    assert "[slow down]" in desk.screen
+    assert re.search(r"\[waiting until \d\d:\d\d:\d\d \(30 s\): slow down\]", desk.screen)
+
+
+async def test_a_wait_that_is_over_at_once_is_not_shown() -> None:
+    desk = Desk(Rig(ModelError("rate", "slow down", wait_s=0.5), Scripted(text="there")))
+    await desk.talk(await desk.rig.open(), nothing(), first="go")
+    assert "waiting" not in desk.screen
 
 
 async def test_an_interrupted_turn_is_gone_on_with() -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 import msgspec
@@ -39,8 +39,20 @@ def fresh() -> Assembler:
     return assembler
 
 
+def body_for(
+    assembler: Assembler,
+    messages: Sequence[Message],
+    options: AskOptions,
+    images: Mapping[BlobId, bytes],
+) -> Assembled:
+    size = assembler.extend(messages, images)
+    assembled = assembler.assemble(options)
+    assert size == assembled.body.size - len(PlainWire().tail(options))
+    return assembled
+
+
 def test_the_hash_and_size_are_of_the_bytes() -> None:
-    assembled = fresh().assemble([user("a")], OPTIONS, {})
+    assembled = body_for(fresh(), [user("a")], OPTIONS, {})
     body = joined(assembled)
     assert assembled.body.sha256 == sha256(body).hexdigest()
     assert assembled.body.size == len(body)
@@ -50,10 +62,10 @@ def test_the_hash_and_size_are_of_the_bytes() -> None:
 def test_a_body_extends_the_one_before_up_to_the_end_of_its_last_message() -> None:
     assembler = fresh()
     messages = [user("a")]
-    first = joined(assembler.assemble(messages, OPTIONS, {}))
+    first = joined(body_for(assembler, messages, OPTIONS, {}))
     assembler.sent(7)
     messages.append(AssistantMessage("b"))
-    second = assembler.assemble(messages, AskOptions(max_tokens=5), {})
+    second = body_for(assembler, messages, AskOptions(max_tokens=5), {})
     end = len(first) - len(PlainWire().tail(OPTIONS))
     assert joined(second)[:end] == first[:end]
     assert second.extends == 7
@@ -63,19 +75,19 @@ def test_a_body_extends_the_one_before_up_to_the_end_of_its_last_message() -> No
 
 def test_assembled_again_the_same_messages_give_the_same_bytes_and_add_nothing() -> None:
     assembler = fresh()
-    first = assembler.assemble([user("a")], OPTIONS, {})
+    first = body_for(assembler, [user("a")], OPTIONS, {})
     assembler.sent(3)
-    second = assembler.assemble([user("a")], OPTIONS, {})
+    second = body_for(assembler, [user("a")], OPTIONS, {})
     assert joined(first) == joined(second)
     assert (second.added, second.blobs, second.extends) == ((), (), 3)
 
 
 def test_a_new_segment_extends_nothing() -> None:
     assembler = fresh()
-    assembler.assemble([user("a")], OPTIONS, {})
+    body_for(assembler, [user("a")], OPTIONS, {})
     assembler.sent(3)
     assembler.begin(PINNED)
-    again = assembler.assemble([user("a")], OPTIONS, {})
+    again = body_for(assembler, [user("a")], OPTIONS, {})
     assert again.extends is None
     assert len(again.added) == 1
 
@@ -93,16 +105,16 @@ def test_the_wire_is_told_where_a_result_stands_among_those_of_its_reply() -> No
     messages = [user("a"), AssistantMessage("b")]
     results = [ToolMessage(call_id(1, at), f"w{at}", (Text("x"),)) for at in range(3)]
     messages += results
-    first = joined(assembler.assemble(messages, OPTIONS, {}))
+    first = joined(body_for(assembler, messages, OPTIONS, {}))
     assert first.endswith(b'"messages":[[1],[1],[1,1,1]' + PlainWire().tail(OPTIONS))
     messages += [AssistantMessage("c"), results[0], user("d")]
-    assert b"[1],[1],[1,1,1],[1],[1],[1]]" in joined(assembler.assemble(messages, OPTIONS, {}))
+    assert b"[1],[1],[1,1,1],[1],[1],[1]]" in joined(body_for(assembler, messages, OPTIONS, {}))
 
 
 def test_pictures_are_given_to_the_wire() -> None:
     blob = blob_id(b"png")
     message = UserMessage((Image("image/png", blob),))
-    assembled = fresh().assemble([message], OPTIONS, {blob: b"png"})
+    assembled = body_for(fresh(), [message], OPTIONS, {blob: b"png"})
     assert msgspec.json.decode(joined(assembled))["messages"][0][1] == {blob: 3}
     seen = ToolMessage(call_id(1, 0), "w", (Image("image/png", blob), Text("x")))
     assert images_in([message, AssistantMessage("b"), seen]) == (blob, blob)
@@ -119,7 +131,7 @@ def test_every_request_can_be_rebuilt_from_the_log_also_after_a_restart(
     bodies: dict[int, bytes] = {}
     for seq, (texts, restart) in enumerate(steps, start=1):
         messages.extend(user(text) for text in texts)
-        assembled = assembler.assemble(messages, OPTIONS, {})
+        assembled = body_for(assembler, messages, OPTIONS, {})
         requests[seq] = request_event(assembled, step=seq, attempt=1, segment=1)
         blobs.update((blob_id(data), data) for data in assembled.blobs)
         bodies[seq] = joined(assembled)

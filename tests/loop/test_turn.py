@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hames.channels.headless import NobodyHere
-from hames.core.errors import RETRYABLE, ExitCode, FailureKind, ModelError
+from hames.core.errors import ExitCode, FailureKind, ModelError
 from hames.core.events import (
     CallFinished,
     CallIntended,
@@ -31,6 +31,7 @@ from hames.core.ports import Body, CallContext, Delta, Judgement, Reply, TextDel
 from hames.core.profiles import ModelFacts
 from hames.loop.endings import exit_code
 from hames.loop.kit import TurnLimits
+from hames.loop.retry import OF_NO_USE, PASSING
 from hames.session.session import Session
 from hames.testing.scripted import Scripted
 from tests.rig import Rig, asks, check_the_log, job_over, ok
@@ -134,7 +135,7 @@ async def test_a_budget_that_is_not_reached_changes_nothing() -> None:
     assert ended.ending == "done"
 
 
-@pytest.mark.parametrize("kind", sorted(RETRYABLE))
+@pytest.mark.parametrize("kind", sorted(PASSING | OF_NO_USE))
 async def test_a_failure_that_may_pass_is_tried_again_with_the_same_bytes(kind: FailureKind) -> None:
     rig = Rig(ModelError(kind, "not now"), Scripted(text="there"))
     session, ended = await say(rig)
@@ -167,13 +168,15 @@ async def test_a_failure_that_cannot_pass_is_not_tried_again() -> None:
     assert not any(isinstance(e, WaitStarted) for e in await rig.logged(session))
 
 
-async def test_after_the_last_attempt_the_turn_fails_and_says_why() -> None:
-    rig = Rig(*[ModelError("overload", "busy")] * 9)
+async def test_replies_that_are_of_no_use_end_the_turn_after_a_few_attempts() -> None:
+    rig = Rig(*[ModelError("empty", "nothing was said")] * 9)
     rig.limits = TurnLimits(attempts=3)
-    _, ended = await say(rig)
-    assert (ended.ending, ended.reason, ended.code) == ("failed", "busy", "overload")
+    session, ended = await say(rig)
+    assert (ended.ending, ended.code) == ("failed", "empty")
+    assert ended.reason == "nothing was said. 3 attempts were of no use"
     assert exit_code(ended) is ExitCode.UNAVAILABLE
     assert len(rig.model.bodies) == 3
+    assert LimitReached(limit="attempts", value=3) in await rig.logged(session)
 
 
 async def test_a_refusal_is_an_ending_of_its_own() -> None:

@@ -1,8 +1,9 @@
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hames.core.errors import RETRYABLE
+from hames.loop.retry import PASSING
 from hames.models.failures import SHOWN_CHARS, About, asked_wait, status_failure, stream_failure
 
 ABOUT = About("api.example.com", "some-model", "EXAMPLE_KEY")
@@ -160,5 +161,38 @@ def test_an_error_in_a_stream_has_a_class(error: bytes, wanted: str) -> None:
 def test_only_failures_that_may_pass_are_tried_again() -> None:
     final = {kind(status) for status in (400, 401, 402, 404, 413)}
     passing = {kind(status) for status in (429, 500, 503, 529)}
-    assert final.isdisjoint(RETRYABLE)
-    assert passing <= RETRYABLE
+    assert final.isdisjoint(PASSING)
+    assert passing <= PASSING
+
+
+@pytest.mark.parametrize(
+    ("words", "window"),
+    [
+        (
+            "This model's maximum context length is 65536 tokens. However, you requested 70000 tokens "
+            "(60000 in the messages, 10000 in the completion).",
+            65_536,
+        ),
+        ("prompt is too long: 210123 tokens > 200000 maximum", 200_000),
+        ("Range of input length should be [1, 129024]", 129_024),
+        ("Requested token count exceeds the model's maximum context length of 32768 tokens.", 32_768),
+        (
+            "the request exceeds the available context size (8192 tokens), try increasing it",
+            8192,
+        ),
+        ("The input (90000 tokens) is longer than the model's context length (40,960 tokens).", 40_960),
+        ("Your input exceeds the context window of this model. Please adjust your input.", None),
+        ("maximum context length is 7 tokens", None),
+    ],
+)
+def test_the_window_is_what_the_server_names(words: str, window: int | None) -> None:
+    body = msgspec.json.encode({"error": {"message": words, "code": "context_length_exceeded"}})
+    failure = status_failure(400, {}, body, ABOUT, NOW)
+    assert (failure.kind, failure.window) == ("overflow", window)
+    assert stream_failure(body[9:-1], "somebody").window == window
+
+
+def test_only_an_overflow_names_a_window() -> None:
+    body = b'{"error":{"message":"maximum context length is 65536 tokens is not the trouble"}}'
+    assert status_failure(500, {}, b'{"error":{"message":"down"}}', ABOUT, NOW).window is None
+    assert status_failure(429, {}, body, ABOUT, NOW).window is None

@@ -5,6 +5,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from functools import partial
+from math import isinf
 from time import gmtime, strftime
 from typing import NamedTuple
 
@@ -12,20 +13,17 @@ import anyio
 import msgspec
 
 from hames import __version__
+from hames.assembly.answerers import answerers_for
 from hames.assembly.instructions import read_instructions
-from hames.assembly.models import candidates, profile_for
 from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
 from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
-from hames.core.ports import Approver, AskOptions, Model, Sandbox, SandboxPolicy, Tool, Tools, Wire
+from hames.core.limits import PATIENCE_S
+from hames.core.ports import Approver, Model, Sandbox, SandboxPolicy, Tool, Tools
 from hames.core.profiles import ModelProfile
-from hames.loop.kit import Answerer, TurnLimits
-from hames.models.chat import ChatWire
-from hames.models.client import HttpClient
-from hames.models.cost import nano_usd
-from hames.models.endpoint import HttpModel
+from hames.loop.kit import TurnLimits
 from hames.policies.modes import Mode
 from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
@@ -63,6 +61,17 @@ class Parts(msgspec.Struct, frozen=True):
     listeners: Listeners
 
 
+class Unsaid(msgspec.Struct, frozen=True):
+    """What a channel does where the settings do not say: how long commands outlive this process, and how long
+    a provider is waited for (None: for ever). In seconds."""
+
+    orphan_s: float = ORPHAN_S
+    patience_s: float | None = PATIENCE_S
+
+
+UNSAID = Unsaid()
+
+
 @asynccontextmanager
 async def build(
     settings: Settings,
@@ -71,20 +80,20 @@ async def build(
     *,
     tools: Sequence[Tool] = (),
     model: Model | None = None,
-    orphan_s: float = ORPHAN_S,
+    unsaid: Unsaid = UNSAID,
 ) -> AsyncGenerator[Parts]:
     """Everything that a run needs; closed, with all its processes, at the end.
 
     `tools` are further ones, found by `find_tools`; `model` stands in for the one of the settings, and
-    `orphan_s` is how long commands outlive this process where the settings do not say.
+    `unsaid` holds where the settings do not say.
     Raises `ConfigError`, `SandboxError` and `StoreError`.
     """
     clock, listeners = SystemClock(), Listeners()
-    answerer = answerer_for(settings, clock, model)
+    answerers = answerers_for(settings, clock, model)
     policy = policy_for(settings, mode)
     boundary = boundary_of(settings, read_only=mode == "plan", confinement=policy.confinement())
     sandbox = sandbox_for(settings, boundary)
-    orphan_s = orphan_s if settings.orphan_s is None else settings.orphan_s
+    orphan_s = unsaid.orphan_s if settings.orphan_s is None else settings.orphan_s
     async with open_store(settings) as store, _launched(settings, sandbox, orphan_s) as launched:
         runtime, launcher, files = launched
         listeners.add(Settling(launcher))
@@ -92,7 +101,7 @@ async def build(
         shelf = Shelf(store, store, clock, partial(listeners.delta, 0), listing)
         keepers = Keepers(settings, shelf, boundary.masked if boundary is not None else ())
         changers = _changers(files)
-        changer = changers.pop("apply_patch" if answerer.profile.facts.edits == "patch" else "edit")
+        changer = changers.pop("apply_patch" if answerers[0].profile.facts.edits == "patch" else "edit")
         usual = _usual_tools(settings, store, launcher, files, changer())
         toolbox = Toolbox(usual, tools, changers)
         host = Host(
@@ -100,7 +109,7 @@ async def build(
                 store=store,
                 blobs=store,
                 arrivals=store,
-                answerer=answerer,
+                answerers=answerers,
                 tools=toolbox,
                 policy=policy,
                 approver=approver,
@@ -110,12 +119,12 @@ async def build(
                 listener=listeners,
                 clock=clock,
                 chance=SystemChance(),
-                limits=limits_for(settings),
+                limits=limits_for(settings, unsaid),
                 place=place_for(settings, sandbox, mode, clock.now()),
             )
         )
         with closing(keepers):
-            yield Parts(host, store, answerer.profile, toolbox, listeners)
+            yield Parts(host, store, answerers[0].profile, toolbox, listeners)
 
 
 def _changers(files: SandboxFiles) -> dict[str, Callable[[], Tool]]:
@@ -173,42 +182,6 @@ async def open_store(settings: Settings) -> AsyncGenerator[SqliteStore]:
     """The log of this user, closed at the end."""
     async with await open_sqlite(settings.directories.state, SystemClock()) as store:
         yield store
-
-
-def answerer_for(settings: Settings, clock: SystemClock, model: Model | None = None) -> Answerer:
-    """Who answers, in which protocol, at what price. Raises `ConfigError`, also for a missing key."""
-    if model is None:
-        asked = candidates(settings)[0]
-        profile, options = asked.profile, asked.options
-        wire = wire_for(profile)
-        client = HttpClient(clock, proxies=settings.proxies)
-        key = asked.key.reveal() if asked.key is not None else None
-        model = HttpModel(profile, wire, client, clock, key)
-    else:
-        profile = profile_for(settings)
-        options = AskOptions(max_tokens=settings.max_tokens, effort=settings.effort)
-        wire = wire_for(profile)
-    price = partial(nano_usd, profile.provider, profile.facts)
-    return Answerer(model, wire, profile, price, options)
-
-
-def wire_for(profile: ModelProfile) -> Wire:
-    """The protocol in which the model is asked."""
-    match profile.provider.wire:
-        case "chat" if profile.provider.tool_mode == "json_schema":
-            from hames.models.chat_json import ChatJsonWire  # noqa: PLC0415 - as below
-
-            return ChatJsonWire(profile.provider, sees=profile.facts.sees, model=profile.model)
-        case "chat":
-            return ChatWire(profile.provider, sees=profile.facts.sees, model=profile.model)
-        case "messages":
-            from hames.models.messages import MessagesWire  # noqa: PLC0415 - one wire is spoken in a run
-
-            return MessagesWire(profile)
-        case "responses":
-            from hames.models.responses import ResponsesWire  # noqa: PLC0415 - one wire is spoken in a run
-
-            return ResponsesWire(profile)
 
 
 def boundary_of(
@@ -270,14 +243,20 @@ def policy_for(settings: Settings, mode: Mode) -> RulePolicy:
     return RulePolicy(mode, settings.layers, ground)
 
 
-def limits_for(settings: Settings) -> TurnLimits:
+def limits_for(settings: Settings, unsaid: Unsaid = UNSAID) -> TurnLimits:
     """The hard limits of each turn."""
-    money = settings.max_budget_usd
+    patience_s = unsaid.patience_s if settings.patience_s is None else settings.patience_s
     return TurnLimits(
         max_steps=settings.max_steps,
-        max_nano_usd=None if money is None else int(money * 1e9),
+        max_nano_usd=_nano(settings.max_budget_usd),
         wait_jobs_s=settings.wait_jobs_s,
+        patience_s=None if patience_s is None or isinf(patience_s) else patience_s,
+        stand_in_nano_usd=_nano(settings.fallback_max_usd),
     )
+
+
+def _nano(dollars: float | None) -> int | None:
+    return None if dollars is None else int(dollars * 1e9)
 
 
 def place_for(settings: Settings, sandbox: Sandbox, mode: Mode, now: float) -> Place:

@@ -8,7 +8,8 @@ import sys
 import msgspec
 
 from hames import __version__
-from hames.assembly.build import answerer_for, boundary_of, find_program, sandbox_for
+from hames.assembly.answerers import answerers_for
+from hames.assembly.build import boundary_of, find_program, sandbox_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
@@ -101,7 +102,7 @@ async def _sandbox(settings: Settings) -> Finding:
 
 async def _model(settings: Settings) -> list[Finding]:
     try:
-        answerer = answerer_for(settings, SystemClock())
+        answerer = answerers_for(settings, SystemClock())[0]
     except HamesError as error:
         return [Finding("model", False, str(error), code=error.exit_code)]
     provider = answerer.profile.provider

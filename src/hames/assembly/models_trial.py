@@ -5,7 +5,7 @@ from contextlib import aclosing
 import anyio
 import msgspec
 
-from hames.assembly.build import answerer_for
+from hames.assembly.answerers import answerers_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
@@ -50,7 +50,7 @@ _TO_DO: dict[FailureKind, str] = {
 async def try_model(settings: Settings) -> ExitCode:
     """Ask the model of the settings once, without a second attempt. Raises `ConfigError`."""
     clock = SystemClock()
-    answerer = answerer_for(settings, clock)
+    answerer = answerers_for(settings, clock)[0]
     profile, wire = answerer.profile, answerer.wire
     provider = profile.provider
     _say("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")

@@ -5,7 +5,7 @@ import sys
 
 from hames import __version__
 from hames.assembly.ask_for import RunRequest
-from hames.assembly.build import build
+from hames.assembly.build import Unsaid, build
 from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain, complain_words, lines, print_line
@@ -34,7 +34,9 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
 
 async def _run(settings: Settings, request: RunRequest, words: str | None, gauge: Gauge) -> ExitCode:
     denials = Denials()
-    async with build(settings, NobodyHere(), settings.mode("auto"), orphan_s=ORPHAN_S) as parts:
+    async with build(
+        settings, NobodyHere(), settings.mode("auto"), unsaid=Unsaid(orphan_s=ORPHAN_S)
+    ) as parts:
         if sys.stderr.isatty():
             parts.listeners.add(gauge)
         parts.listeners.add(Notices(complain))

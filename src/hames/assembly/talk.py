@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from hames import __version__
 from hames.assembly.ask_for import ReadTyped, RunRequest
-from hames.assembly.build import build
+from hames.assembly.build import Unsaid, build
 from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import lines, print_words
@@ -21,7 +21,7 @@ async def converse(settings: Settings, request: RunRequest, read: ReadTyped) -> 
     say_notices(settings)
     person = PersonHere(print_words)
     usual = "ask" if settings.sandbox == "none" else "auto"
-    async with build(settings, person, settings.mode(usual)) as parts:
+    async with build(settings, person, settings.mode(usual), unsaid=Unsaid(patience_s=None)) as parts:
         parts.listeners.add(Screen(print_words, live=sys.stdout.isatty()))
         session = await open_session(settings, request, parts)
         model = f"{parts.profile.provider.name}/{parts.profile.model}"

@@ -16,11 +16,13 @@ from hames.core.events import (
     CallJudged,
     CallLost,
     Entry,
+    ModelFailed,
     ModelReplied,
     SessionOpened,
     SettingsPinned,
     TurnEnded,
     UserSpoke,
+    WaitStarted,
 )
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
@@ -82,6 +84,7 @@ class StreamJson:
         self._cwd = ""
         self._session = ""
         self._notices: list[Notice] = []
+        self._failed: ModelFailed | None = None
 
     def entry(self, entry: Entry) -> None:
         """A durable event: its line, if it has one."""
@@ -126,10 +129,28 @@ class StreamJson:
                 return _result_line(event.call, event.parts, failed=event.outcome != "ok")
             case CallLost() as event:
                 return _result_line(event.call, event.parts, failed=True)
+            case ModelFailed() as event:
+                self._failed = event
+                return None
+            case WaitStarted(until_ms=until_ms, reason=reason):
+                return self._retry(until_ms, until_ms - entry.at_ms, reason)
             case UserSpoke(source="steer" | "harness", parts=parts):
                 return {"type": "user", "message": {"role": "user", "content": plain(parts)}}
             case _:
                 return None
+
+    def _retry(self, until_ms: int, delay_ms: int, reason: str) -> Mapping[str, object]:
+        failed = self._failed
+        return {
+            "type": "system",
+            "subtype": "api_retry",
+            "attempt": failed.attempt if failed else 0,
+            "retry_delay_ms": max(delay_ms, 0),
+            "until_ms": until_ms,
+            "error_status": failed.status if failed else None,
+            "error": failed.kind if failed else "overload",
+            "content": reason,
+        }
 
 
 def assistant_message(reply: ModelReplied) -> Mapping[str, object]:

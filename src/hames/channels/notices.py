@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 
-from hames.core.events import Entry
+from hames.core.events import Entry, WaitStarted
 from hames.core.ports import Notice, Passing, Progress
 from hames.core.text import for_terminal
+from hames.loop.wait import waiting_words
 
 CLEAR = "\r\x1b[K"
 """Empties a terminal's line."""
 
 
 class Notices:
-    """Tells each notice on a line of its own. `write` writes a line."""
+    """Tells each notice, and each wait, on a line of its own. `write` writes a line."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
     def entry(self, entry: Entry) -> None:
-        """A durable event: others tell of it."""
+        """A durable event: told if it is a wait."""
+        if isinstance(entry.event, WaitStarted) and (words := waiting_words(entry.event, entry.at_ms)):
+            self._write(f"hames: {words}")
 
     def delta(self, step: int, delta: Passing) -> None:
         """Something volatile: told if it is a notice."""

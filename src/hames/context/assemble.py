@@ -35,7 +35,9 @@ class Assembler:
         self._prefix = bytearray()
         self._digest = sha256()
         self._head = b""
+        self._added: list[bytes] = []
         self._tail = b""
+        self._tail_kept = b""
         self._fresh = True
         self._messages = 0
         self._extends: int | None = None
@@ -59,34 +61,35 @@ class Assembler:
         self._extends = extends
         self._fresh = False
 
-    def assemble(
-        self, messages: Sequence[Message], options: AskOptions, images: Mapping[BlobId, bytes]
-    ) -> Assembled:
-        """The body for `messages`; those of the last `sent` body must be its first ones."""
-        added: list[bytes] = []
+    def extend(self, messages: Sequence[Message], images: Mapping[BlobId, bytes]) -> int:
+        """Take in what follows in `messages` on those that are there already. Gives the size so far."""
         for index in range(self._messages, len(messages)):
             encoded = self._wire.piece(messages[index], images, result_place(messages, index))
             piece = b"," + encoded if index else encoded
             self._add(piece)
-            added.append(piece)
+            self._added.append(piece)
         self._messages = len(messages)
+        return len(self._prefix)
+
+    def assemble(self, options: AskOptions) -> Assembled:
+        """The body for all messages so far. What is new in it since the last `sent` one goes to the log."""
         tail = self._wire.tail(options)
         digest = self._digest.copy()
         digest.update(tail)
         prefix = bytes(self._prefix)
-        blobs = [*added]
+        blobs = [*self._added]
         if self._fresh:
             blobs.append(self._head)
-        if tail != self._tail:
+        if tail != self._tail_kept:
             blobs.append(tail)
         self._tail = tail
         return Assembled(
             body=Body((prefix, tail), len(prefix) + len(tail), digest.hexdigest()),
             head=blob_id(self._head),
-            added=tuple(blob_id(piece) for piece in added),
+            added=tuple(blob_id(piece) for piece in self._added),
             tail=blob_id(tail),
             extends=self._extends,
-            messages=len(messages),
+            messages=self._messages,
             blobs=tuple(blobs),
         )
 
@@ -97,10 +100,13 @@ class Assembler:
         """
         self._extends = seq
         self._fresh = False
+        self._added = []
+        self._tail_kept = self._tail
 
     def _start(self, head: bytes) -> None:
         self._head = head
-        self._tail = b""
+        self._added = []
+        self._tail_kept = b""
         self._prefix = bytearray(head)
         self._digest = sha256(head)
         self._messages = 0

@@ -121,12 +121,7 @@ FailureKind = Literal[
     "rejected",
     "unknown_model",
 ]
-"""The class of a failed attempt. Each has its own rule in `loop/ask.py`."""
-
-RETRYABLE: frozenset[FailureKind] = frozenset(
-    ("rate", "overload", "transport", "stalled", "cut", "empty", "malformed")
-)
-"""Classes in which the same bytes may be sent again."""
+"""The class of a failed attempt. Each has its own rule in `loop/retry.py`."""
 
 _MODEL_EXIT: dict[FailureKind, ExitCode] = {
     "auth": ExitCode.AUTH,
@@ -146,7 +141,8 @@ class ModelError(HamesError):
     """One attempt at a model failed.
 
     `kind` is the failure class, `status` the HTTP status if there was one, `wait_s` what the server
-    asked us to wait, `raw` whatever bytes of the reply had arrived.
+    asked us to wait, `raw` whatever bytes of the reply had arrived, and `window` the size of the context
+    window, in tokens, that the server named when it found the request too long.
     """
 
     def __init__(
@@ -157,12 +153,14 @@ class ModelError(HamesError):
         status: int | None = None,
         wait_s: float | None = None,
         raw: bytes = b"",
+        window: int | None = None,
     ) -> None:
         super().__init__(message)
         self.kind: FailureKind = kind
         self.status = status
         self.wait_s = wait_s
         self.raw = raw
+        self.window = window
         self.exit_code = _MODEL_EXIT.get(kind, ExitCode.FAILED)
 
 

@@ -120,7 +120,8 @@ class SettingsPinned(Event, frozen=True):
     """What the requests from here on are made with. A resumed session keeps the last of these.
 
     `system` and `tools` are the blobs of the prompt text and of the tool schemas (JSON); `wire` is the form
-    of the requests.
+    of the requests. `mends` are what the provider's answers have taught of its rules. A model that stands in
+    for the first one does so until `instead_until_ms` (wall clock); 0 for the first one itself.
     """
 
     segment: int
@@ -131,6 +132,8 @@ class SettingsPinned(Event, frozen=True):
     tools: BlobId
     sandbox: str
     mode: str
+    mends: tuple[str, ...] = ()
+    instead_until_ms: int = 0
 
 
 class ModeChanged(Event, frozen=True):
@@ -227,7 +230,8 @@ class ModelReplied(Event, frozen=True):
 
 
 class ModelFailed(Event, frozen=True):
-    """One attempt failed. `kind` is the failure class of `core.errors`."""
+    """One attempt failed. `kind` is the failure class of `core.errors`. `window` is how large the context
+    window is at most, in tokens, as far as this failure shows it."""
 
     step: int
     attempt: int
@@ -236,6 +240,8 @@ class ModelFailed(Event, frozen=True):
     status: int | None = None
     wait_s: float | None = None
     raw: BlobId | None = None
+    elapsed_ms: int = 0
+    window: int | None = None
 
 
 class WaitStarted(Event, frozen=True):

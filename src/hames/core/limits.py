@@ -55,8 +55,24 @@ PREFIX_BYTES = 6 * 1000
 SHRINK_SHARE = 0.8
 """The share of the context window at which history is shrunk."""
 
+LEARNT_SHARE = 0.9
+"""Of what a request took that was too long, this much is taken for the window, where no size is named."""
+
+OUTPUT_SPARE_TOKENS = 1024
+"""Kept free in the window for what is counted wrong, and the least output that is asked for."""
+
 ATTEMPTS = 5
-"""Attempts at one step before a retryable failure ends the turn."""
+"""Attempts at one step whose replies are of no use, in the same way, before that ends the turn."""
+
+PATIENCE_S = 1800.0
+"""How long a provider that cannot serve is waited for in all, where nobody is there to decide."""
+
+STAND_IN_AFTER_S = 20.0
+"""After so much trouble with one model another one that may stand in for it is asked."""
+
+STAND_IN_S = 60.0
+STAND_IN_MOST_S = 960.0
+"""How long another model stands in before the first one is tried again: doubled each time that fails."""
 
 BACKOFF_FIRST_S = 0.2
 BACKOFF_MOST_S = 30.0

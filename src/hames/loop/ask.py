@@ -1,17 +1,22 @@
-"""Ask: send the request, listen to the reply, and try again where that can help."""
+"""Ask: send the request, listen to the reply, and send it again where that can help."""
 
 from contextlib import aclosing
 
 import msgspec
 
 from hames.context.assemble import Assembled, images_in, request_event
+from hames.context.count import context_tokens
 from hames.context.view import View
 from hames.core.backoff import backoff_s
-from hames.core.errors import RETRYABLE, ModelError
-from hames.core.events import ModelFailed, RequestSent, WaitEnded, WaitStarted
+from hames.core.errors import ModelError
+from hames.core.events import AnyEvent, LimitReached, ModelFailed, RequestSent
 from hames.core.ids import blob_id
-from hames.core.ports import Reply
+from hames.core.limits import LEARNT_SHARE, OUTPUT_SPARE_TOKENS
+from hames.core.ports import AskOptions, Pass, Reply
 from hames.loop.kit import Kit
+from hames.loop.retry import OF_NO_USE, OF_THE_PROVIDER, GiveUp, TryAgain, verdict
+from hames.loop.stand_in import is_time_for_another
+from hames.loop.wait import admitted, rest, spent_on, wait_event
 from hames.models.salvage import salvaged
 
 
@@ -30,34 +35,53 @@ async def assemble(kit: Kit) -> Assembled:
     if shown:
         await kit.journal.record()  # A picture that is only staged cannot be read back yet.
     images = {blob: await kit.blobs.get(blob) for blob in shown}
-    return kit.assembler.assemble(kit.view.messages, kit.answerer.options, images)
+    size = kit.assembler.extend(kit.view.messages, images)
+    return kit.assembler.assemble(_options(kit, size))
+
+
+def _options(kit: Kit, size: int) -> AskOptions:
+    """The parameters of a request, with no more output asked for than the window has room for."""
+    options, facts = kit.answerer.options, kit.answerer.profile.facts
+    room = window_of(kit) - context_tokens(kit.view, size) - OUTPUT_SPARE_TOKENS
+    if room >= (options.max_tokens or facts.max_output):
+        return options
+    return msgspec.structs.replace(options, max_tokens=max(room, OUTPUT_SPARE_TOKENS))
+
+
+def window_of(kit: Kit) -> int:
+    """The context window of who is asked, in tokens: what is said of it, or what a failure has shown."""
+    window = kit.answerer.profile.facts.window
+    return min(window, kit.view.windows.get(kit.view.model, window))
 
 
 async def ask(kit: Kit, request: Assembled) -> Answered:
     """The model's reply to `request`.
 
     Each attempt is on the log before its first byte leaves, and sends the same bytes. Raises the
-    `ModelError` of the last attempt when trying again cannot help or has not helped.
+    `ModelError` of the last attempt when sending it again cannot help or has not helped.
     """
+    await rest(kit)
     step, attempt = _next_attempt(kit.view)
-    last = attempt + kit.limits.attempts - 1
     while True:
-        event = request_event(request, step, attempt, kit.view.segment)
-        kit.journal.stage(event, blobs=request.blobs)
-        # Also if the disk is full now: then the event goes to the log with the end of the turn.
-        kit.assembler.sent(kit.view.head)
-        await kit.journal.record()
-        kit.trees.begin()
-        begun_s = kit.clock.elapsed()
+        passage = await admitted(kit)
         try:
-            reply = await _listen(kit, request, step)
-        except ModelError as error:
-            again = error.kind in RETRYABLE and attempt < last
-            await _note_failure(kit, error, event, again=again)
-            if not again:
-                raise
-        else:
-            return Answered(step, attempt, reply, kit.clock.elapsed() - begun_s)
+            event = request_event(request, step, attempt, kit.view.segment)
+            kit.journal.stage(event, blobs=request.blobs)
+            # Also if the disk is full now: then the event goes to the log with the end of the turn.
+            kit.assembler.sent(kit.view.head)
+            await kit.journal.record()
+            kit.trees.begin()
+            begun_s = kit.clock.elapsed()
+            try:
+                reply = await _listen(kit, request, step, passage)
+            except ModelError as error:
+                await _failed(kit, error, event, passage, kit.clock.elapsed() - begun_s)
+            else:
+                kit.asking.answered()
+                return Answered(step, attempt, reply, kit.clock.elapsed() - begun_s)
+        finally:
+            passage.close()
+        await rest(kit)
         request = await assemble(kit)
         attempt += 1
 
@@ -70,17 +94,53 @@ def _next_attempt(view: View) -> tuple[int, int]:
     return last.event.step, last.event.attempt + 1
 
 
-async def _listen(kit: Kit, request: Assembled, step: int) -> Reply:
+async def _listen(kit: Kit, request: Assembled, step: int, passage: Pass) -> Reply:
+    any_came = False
     async with aclosing(kit.answerer.model.ask(request.body)) as stream:
         async for item in stream:
+            if not any_came:
+                passage.answered()
+                any_came = True
             if isinstance(item, Reply):
                 return salvaged(item, [spec.name for spec in kit.tools.specs()])
             kit.listener.delta(step, item)
     raise ModelError("cut", "the model's stream ended without a reply")
 
 
-async def _note_failure(kit: Kit, error: ModelError, request: RequestSent, *, again: bool) -> None:
-    failed = ModelFailed(
+async def _failed(kit: Kit, error: ModelError, request: RequestSent, passage: Pass, elapsed_s: float) -> None:
+    """Put a failed attempt on the log, with the wait for the next one. Raises when there is to be none."""
+    now = kit.clock.now()
+    spent = spent_on(kit, elapsed_s, useless=int(error.kind in OF_NO_USE))
+    if error.kind in OF_THE_PROVIDER:
+        at = passage.refused(error.wait_s, str(error))
+    else:
+        at = now + backoff_s(kit.view.trouble.failures + 1, kit.chance.fraction())
+    decided = verdict(error, at, now, spent, kit.limits.attempts)
+    events: list[AnyEvent] = [_failure(kit, error, request, elapsed_s)]
+    last: ModelError | None = None
+    match decided:
+        case TryAgain() if is_time_for_another(kit, error, spent.spent_s, at - now):
+            last = error
+        case TryAgain():
+            events.append(wait_event(decided.at, str(error)))
+        case GiveUp():
+            last = error
+            if decided.limit:
+                last = ModelError(error.kind, decided.why, status=error.status, raw=error.raw)
+                value = kit.limits.attempts if decided.limit == "attempts" else spent.spent_s
+                events.append(LimitReached(limit=decided.limit, value=value))
+    await kit.journal.record(*events, blobs=(error.raw,) if error.raw else ())
+    if last is not None:
+        raise last
+
+
+def _failure(kit: Kit, error: ModelError, request: RequestSent, elapsed_s: float) -> ModelFailed:
+    window = None
+    if error.kind == "overflow":
+        taken = context_tokens(kit.view, request.size)
+        # What the server names is the truth; else less went in than we thought there was room for.
+        window = error.window or min(int(taken * LEARNT_SHARE), window_of(kit))
+    return ModelFailed(
         step=request.step,
         attempt=request.attempt,
         kind=error.kind,
@@ -88,15 +148,6 @@ async def _note_failure(kit: Kit, error: ModelError, request: RequestSent, *, ag
         status=error.status,
         wait_s=error.wait_s,
         raw=blob_id(error.raw) if error.raw else None,
+        elapsed_ms=int(elapsed_s * 1000),
+        window=window,
     )
-    blobs = (error.raw,) if error.raw else ()
-    if not again:
-        await kit.journal.record(failed, blobs=blobs)
-        return
-    delay_s = error.wait_s
-    if delay_s is None:
-        delay_s = backoff_s(request.attempt, kit.chance.fraction())
-    until_ms = int((kit.clock.now() + delay_s) * 1000)
-    await kit.journal.record(failed, WaitStarted(until_ms=until_ms, reason=str(error)), blobs=blobs)
-    await kit.clock.sleep(delay_s)
-    kit.journal.stage(WaitEnded(reason="it is time to try again"))

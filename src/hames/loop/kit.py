@@ -1,52 +1,37 @@
 """What a turn works with: the seams, and the limits it keeps to."""
 
-from collections.abc import Callable
-
 import msgspec
 
 from hames.context.assemble import Assembler
 from hames.context.view import View
-from hames.core.events import Usage
-from hames.core.limits import ATTEMPTS, WAIT_JOBS_S
+from hames.core.limits import ATTEMPTS, PATIENCE_S, WAIT_JOBS_S
 from hames.core.ports import (
     Approver,
-    AskOptions,
     Blobs,
-    BodyWire,
     Chance,
     Clock,
     Inbox,
     Jobs,
     Journal,
     Listener,
-    Model,
     Policy,
     Tools,
     Trees,
 )
-from hames.core.profiles import ModelProfile
+from hames.loop.asking import Answerer, Asking
 
 
 class TurnLimits(msgspec.Struct, frozen=True):
-    """The hard limits of one turn. `max_nano_usd` is in 1e-9 US dollars and counts the whole session."""
+    """The hard limits of one turn. Money is in 1e-9 US dollars and counts the whole session:
+    `stand_in_nano_usd` is what models other than the first may cost. `patience_s` is how long a provider is
+    waited for, None for ever."""
 
     max_steps: int | None = None
     max_nano_usd: int | None = None
     attempts: int = ATTEMPTS
+    patience_s: float | None = PATIENCE_S
+    stand_in_nano_usd: int | None = None
     wait_jobs_s: float = WAIT_JOBS_S
-
-
-class Answerer(msgspec.Struct, frozen=True):
-    """The model of a session: who answers, in which protocol, by which rules, at what price.
-
-    `price` gives 1e-9 US dollars for a usage at a wall time, None when it is not known.
-    """
-
-    model: Model
-    wire: BodyWire
-    profile: ModelProfile
-    price: Callable[[Usage, float], int | None]
-    options: AskOptions = AskOptions()
 
 
 class Kit(msgspec.Struct, frozen=True):
@@ -54,9 +39,8 @@ class Kit(msgspec.Struct, frozen=True):
 
     journal: Journal
     view: View
-    assembler: Assembler
+    asking: Asking
     blobs: Blobs
-    answerer: Answerer
     tools: Tools
     policy: Policy
     approver: Approver
@@ -67,3 +51,13 @@ class Kit(msgspec.Struct, frozen=True):
     clock: Clock
     chance: Chance
     limits: TurnLimits
+
+    @property
+    def answerer(self) -> Answerer:
+        """Who is asked now."""
+        return self.asking.answerer
+
+    @property
+    def assembler(self) -> Assembler:
+        """What makes the requests to it."""
+        return self.asking.assembler

@@ -9,8 +9,8 @@ from hames.core.errors import ModelError, SandboxError, StoreFull
 from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.ids import JobId
 from hames.core.messages import Text
-from hames.core.ports import Pinned
 from hames.loop.act import Acted, act
+from hames.loop.adapt import adapt
 from hames.loop.ask import Answered, ask, assemble
 from hames.loop.budget import over
 from hames.loop.endings import Ending, failed
@@ -18,14 +18,13 @@ from hames.loop.kit import Kit
 from hames.loop.look import look_after, with_tree
 from hames.loop.record import replied, unrun
 from hames.loop.shrink import shrink
+from hames.loop.stand_in import come_back
 from hames.loop.steer import steer
 
 CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it stopped, in smaller parts.]"
 
 
-async def run_turn(
-    kit: Kit, pinned: Pinned, first: Callable[[Kit], Awaitable[None]] | None = None
-) -> TurnEnded:
+async def run_turn(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None = None) -> TurnEnded:
     """Answer what stands at the end of the view. The ending is on the log when this returns. `first` is done
     before anything else: it settles what an interrupted turn has left open.
 
@@ -35,7 +34,7 @@ async def run_turn(
     try:
         if first is not None:
             await first(kit)
-        ending = await _steps(kit, pinned)
+        ending = await _steps(kit)
     except ModelError as error:
         ending = failed(error)
     except SandboxError as error:
@@ -52,14 +51,14 @@ async def run_turn(
     return await _end(kit, ending)
 
 
-async def _steps(kit: Kit, pinned: Pinned) -> Ending:
+async def _steps(kit: Kit) -> Ending:
     acted = Acted(())
     while True:
         await steer(kit)
         if (limit := over(kit)) is not None:
             kit.journal.stage(LimitReached(limit=limit.limit, value=limit.value))
             return Ending(limit.ending, limit.reason, limit.limit)
-        answered = await _ask(kit, pinned)
+        answered = await _ask(kit)
         reply = _record(kit, answered)
         if reply.message.calls:
             acted = await act(kit, reply)
@@ -68,18 +67,16 @@ async def _steps(kit: Kit, pinned: Pinned) -> Ending:
             return ending
 
 
-async def _ask(kit: Kit, pinned: Pinned) -> Answered:
-    request = await assemble(kit)
-    request = await shrink(kit, request, pinned) or request
-    try:
-        return await ask(kit, request)
-    except ModelError as error:
-        if error.kind != "overflow":
-            raise
-        smaller = await shrink(kit, await assemble(kit), pinned, forced=True)
-        if smaller is None:
-            raise
-        return await ask(kit, smaller)
+async def _ask(kit: Kit) -> Answered:
+    while True:
+        come_back(kit)
+        request = await assemble(kit)
+        request = await shrink(kit, request) or request
+        try:
+            return await ask(kit, request)
+        except ModelError as error:
+            if not await adapt(kit, error):
+                raise
 
 
 def _record(kit: Kit, answered: Answered) -> ModelReplied:

@@ -49,6 +49,15 @@ _TYPES: dict[str, FailureKind] = {
 }
 # Patterns are compiled when first used: most runs never fail.
 _MODEL_MISSING = r"\bmodel\b.{0,100}\b(?:not exist|not found|not available)\b"
+# OpenAI, vLLM, DeepSeek, OpenRouter; SGLang; Anthropic; Bailian; llama.cpp and Ollama.
+_WINDOW = (
+    r"(?:maximum )?(?:context|input) length (?:is|of)(?: only)? ([\d,]+)"
+    r"|context (?:window|length|size)[^\d]{0,40}?([\d,]{4,})"
+    r"|> ([\d,]+) maximum"
+    r"|input length should be \[\d+, ?([\d,]+)\]"
+    r"|n_ctx\D{0,10}([\d,]+)"
+)
+_WINDOW_LEAST = 1024
 _MONTHS: tuple[str, ...] = (
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
 )  # fmt: skip
@@ -88,7 +97,9 @@ def status_failure(
     words = _shown(detail.message or "")
     wait_s = asked_wait(headers, now) if status == 429 or status >= 500 else None
     kind = _status_kind(status, _tags(detail), wait_s)
-    return ModelError(kind, _message(kind, status, words, about), status=status, wait_s=wait_s, raw=body)
+    window = named_window(detail.message or "") if kind == "overflow" else None
+    said = _message(kind, status, words, about)
+    return ModelError(kind, said, status=status, wait_s=wait_s, raw=body, window=window)
 
 
 def stream_failure(error: bytes, name: str) -> ModelError:
@@ -104,7 +115,18 @@ def stream_failure(error: bytes, name: str) -> ModelError:
         kind = "rate"
     else:
         kind = _named_kind(tags) or _TYPES.get(detail.type or "", kind)
-    return ModelError(kind, f"{name} broke off with an error: {_shown(detail.message or 'no reason given')}")
+    said = f"{name} broke off with an error: {_shown(detail.message or 'no reason given')}"
+    return ModelError(kind, said, window=named_window(detail.message or "") if kind == "overflow" else None)
+
+
+def named_window(words: str) -> int | None:
+    """The size of the context window, in tokens, that a server names when it finds a request too long."""
+    found = re.search(_WINDOW, words.lower())
+    if found is None:
+        return None
+    digits = next(group for group in found.groups() if group is not None)
+    size = int(digits.replace(",", ""))
+    return size if size >= _WINDOW_LEAST else None
 
 
 def asked_wait(headers: Mapping[str, str], now: float) -> float | None:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import anyio
 import msgspec
 
-from hames.context.assemble import Assembler
 from hames.context.prompt import SYSTEM
 from hames.context.view import LastRequest, View, fold
 from hames.core.errors import DamagedLog, SessionMissing
@@ -31,7 +30,8 @@ from hames.core.ports import (
     Tools,
     Trees,
 )
-from hames.loop.kit import Answerer, Kit, TurnLimits
+from hames.loop.asking import Answerer, Asking
+from hames.loop.kit import Kit, TurnLimits
 from hames.session.approvals import KeptAnswers
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
@@ -52,12 +52,12 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class HostParts(msgspec.Struct, frozen=True):
-    """What the host opens sessions with."""
+    """What the host opens sessions with. `answerers` may be asked in this order of preference."""
 
     store: Store
     blobs: Blobs
     arrivals: Arrivals
-    answerer: Answerer
+    answerers: Sequence[Answerer]
     tools: Tools
     policy: Policy
     approver: Approver
@@ -99,14 +99,6 @@ class Branch(msgspec.Struct, frozen=True):
     opened: SessionOpened
 
 
-class _Asked(NamedTuple):
-    """Who is asked, and over which wire."""
-
-    provider: str
-    model: str
-    wire: str
-
-
 class Host:
     """Opens sessions."""
 
@@ -126,10 +118,10 @@ class Host:
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
         place = parts.place
         log.stage(self._opened(session))
-        assembler = Assembler(parts.answerer.wire)
-        pinned = self._pin(log, assembler, segment=1)
+        asking = Asking(parts.answerers)
+        self._pin(log, asking, segment=1)
         log.stage(UserSpoke(parts=(Text(place.note),), source="context"))
-        return self._session(claim, log, view, assembler, pinned)
+        return self._session(claim, log, view, asking)
 
     async def resume(self, session: SessionId, *, take_over: bool = False) -> Session:
         """A session from the log, as it was left. Raises `SessionMissing` and `SessionBusy`: with `take_over`
@@ -143,17 +135,15 @@ class Host:
         claim, entries, _ = await self._enter(claim)
         view = fold(entries)
         log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
-        assembler = Assembler(parts.answerer.wire)
+        asking = Asking(parts.answerers)
         if view.opened is None:
             log.stage(self._opened(session))
-        was, pinned = view.pinned, None
-        if was and (was.provider, was.model, was.wire) == self._asked():
-            pinned = await self._take_up(was, assembler, entries, view.last_request)
-        if was is None or pinned is None:
-            pinned = self._pin(log, assembler, segment=view.segments + 1)
+        was = view.pinned
+        if was is None or not await self._take_up(was, asking, entries, view.last_request):
+            self._pin(log, asking, segment=view.segments + 1)
         elif (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
-        resumed = self._session(claim, log, view, assembler, pinned)
+        resumed = self._session(claim, log, view, asking)
         for words in words_among(await parts.arrivals.waiting(session)):
             if not view.has_heard(words.dedup):
                 resumed.inbox.put(words)
@@ -195,7 +185,7 @@ class Host:
             view = fold(entries)
             log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
             keeper = parts.trees(view)
-            kit = self._kit(session, log, view, keeper, Assembler(parts.answerer.wire), SessionInbox())
+            kit = self._kit(session, log, view, keeper, Asking(parts.answerers), SessionInbox())
             try:
                 yield Held(session, entries, log, kit, keeper, self._root(view), made_good)
             finally:
@@ -221,25 +211,28 @@ class Host:
         return view.opened.workspace if view.opened is not None else self._parts.place.workspace
 
     async def _take_up(
-        self, was: SettingsPinned, assembler: Assembler, entries: Sequence[Entry], last: LastRequest | None
-    ) -> Pinned | None:
-        """Go on from the last request; None when a repair has said that what it was made of is gone."""
+        self, was: SettingsPinned, asking: Asking, entries: Sequence[Entry], last: LastRequest | None
+    ) -> bool:
+        """Go on from the last request; false when who was asked may not be any more, or when a repair has
+        said that what the request was made of is gone."""
+        at = asking.place_of(was)
+        if at is None:
+            return False
         blobs = self._parts.blobs
         try:
             system = (await blobs.get(was.system)).decode()
             tools = await blobs.get(was.tools)
             pinned = Pinned(model=was.model, system=system, tools=msgspec.Raw(tools))
-            if last is None:
-                assembler.begin(pinned)
-            else:
+            asking.take_up(at, was, pinned)
+            if last is not None:
                 chain = logged_prefix(requests_in(entries), last.seq)
                 head, *pieces = [await blobs.get(blob) for blob in chain]
-                assembler.restore(head, pieces, last.seq)
+                asking.assembler.restore(head, pieces, last.seq)
         except DamagedLog:
             if not any(isinstance(entry.event, Repaired) for entry in entries):
                 raise
-            return None
-        return pinned
+            return False
+        return True
 
     def _opened(self, session: SessionId) -> SessionOpened:
         place = self._parts.place
@@ -247,17 +240,18 @@ class Host:
             session=session, format=LOG_FORMAT, hames=place.version, workspace=place.workspace
         )
 
-    def _pin(self, log: SessionLog, assembler: Assembler, segment: int) -> Pinned:
+    def _pin(self, log: SessionLog, asking: Asking, segment: int) -> None:
         parts = self._parts
         tools = msgspec.json.encode(parts.tools.specs())
         system = SYSTEM.encode()
-        asked = self._asked()
+        asking.turn_to(0)
+        profile = asking.answerer.profile
         log.stage(
             SettingsPinned(
                 segment=segment,
-                model=asked.model,
-                provider=asked.provider,
-                wire=asked.wire,
+                model=profile.model,
+                provider=profile.provider.name,
+                wire=profile.form,
                 system=blob_id(system),
                 tools=blob_id(tools),
                 sandbox=parts.place.sandbox,
@@ -265,24 +259,16 @@ class Host:
             ),
             blobs=(system, tools),
         )
-        pinned = Pinned(model=asked.model, system=SYSTEM, tools=msgspec.Raw(tools))
-        assembler.begin(pinned)
-        return pinned
-
-    def _asked(self) -> _Asked:
-        profile = self._parts.answerer.profile
-        return _Asked(profile.provider.name, profile.model, profile.form)
+        asking.begin(Pinned(model=profile.model, system=SYSTEM, tools=msgspec.Raw(tools)))
 
     def _new_id(self) -> SessionId:
         return session_id(int(self._parts.clock.now() * 1000), self._parts.chance.bits(80))
 
-    def _session(
-        self, claim: Claim, log: SessionLog, view: View, assembler: Assembler, pinned: Pinned
-    ) -> Session:
+    def _session(self, claim: Claim, log: SessionLog, view: View, asking: Asking) -> Session:
         parts = self._parts
         inbox = SessionInbox()
-        kit = self._kit(claim.session, log, view, parts.trees(view), assembler, inbox)
-        return Session(claim.session, kit, pinned, inbox, parts.arrivals)
+        kit = self._kit(claim.session, log, view, parts.trees(view), asking, inbox)
+        return Session(claim.session, kit, inbox, parts.arrivals)
 
     def _kit(
         self,
@@ -290,16 +276,15 @@ class Host:
         log: SessionLog,
         view: View,
         trees: Trees,
-        assembler: Assembler,
+        asking: Asking,
         inbox: SessionInbox,
     ) -> Kit:
         parts = self._parts
         return Kit(
             journal=log,
             view=view,
-            assembler=assembler,
+            asking=asking,
             blobs=parts.blobs,
-            answerer=parts.answerer,
             tools=parts.tools,
             policy=parts.policy,
             approver=KeptAnswers(parts.approver, parts.arrivals, session),

@@ -7,7 +7,7 @@ import msgspec
 from hames.context.view import View
 from hames.core.events import TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId
-from hames.core.ports import Arrivals, Pinned, Words
+from hames.core.ports import Arrivals, Words
 from hames.loop.kit import Kit
 from hames.loop.turn import run_turn
 from hames.session.inbox import SessionInbox, arrival_of
@@ -19,14 +19,11 @@ INTERRUPTED = "it was left before its end: hames was stopped, or somebody went b
 class Session:
     """One owner's hold on a session. `view` is for reading; `inbox` holds words that came in mid-turn."""
 
-    def __init__(
-        self, session: SessionId, kit: Kit, pinned: Pinned, inbox: SessionInbox, arrivals: Arrivals
-    ) -> None:
+    def __init__(self, session: SessionId, kit: Kit, inbox: SessionInbox, arrivals: Arrivals) -> None:
         self.id = session
         self.inbox = inbox
         self._arrivals = arrivals
         self._kit = kit
-        self._pinned = pinned
 
     @property
     def view(self) -> View:
@@ -66,8 +63,8 @@ class Session:
             if not view.has_heard(said.dedup):
                 kit.journal.stage(UserSpoke(parts=said.parts, dedup=said.dedup))
         kit.journal.stage(TurnStarted(turn=view.turns + 1))
-        return await run_turn(kit, self._pinned)
+        return await run_turn(kit)
 
     async def go_on(self) -> TurnEnded:
         """Finish an interrupted turn. Only a session with an `unfinished` turn can."""
-        return await run_turn(self._kit, self._pinned, first=go_on)
+        return await run_turn(self._kit, first=go_on)

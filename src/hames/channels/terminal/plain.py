@@ -30,6 +30,7 @@ from hames.core.ports import (
 )
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
+from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
 
@@ -128,9 +129,9 @@ class Screen:
             case CallLost(call=call):
                 self._line(f"  {self._named(call)}: the outcome is not known")
             case ModelFailed(message=message):
-                self._line(f"  [{message}]")
-            case WaitStarted(reason=reason):
-                self._line(f"  [waiting: {reason}]")
+                self._line(f"  [{for_terminal(message)}]")
+            case WaitStarted() if words := waiting_words(entry.event, entry.at_ms):
+                self._line(f"  [{words}]")
             case _:
                 pass
 
