@@ -22,7 +22,7 @@ Asked = Callable[[ModelProfile, Wire], Model]
 
 
 def answerers_for(settings: Settings, clock: SystemClock, model: Model | None = None) -> tuple[Answerer, ...]:
-    """The model of the settings, and those that stand in for it, in their order. Only `model`, if there is one.
+    """The model of the settings, and those that stand in for it, in their order; or only `model`.
 
     Raises `ConfigError`, also for a missing key.
     """
