@@ -7,12 +7,16 @@ from hames.core.events import (
     AnyEvent,
     Entry,
     FilesRestored,
+    LimitReached,
     RestoreStarted,
     Rewound,
+    SettingsPinned,
     SnapshotTaken,
     TurnEnded,
     TurnStarted,
     UserSpoke,
+    WaitEnded,
+    WaitStarted,
 )
 from hames.core.ids import BlobId, SessionId
 from hames.core.messages import Text
@@ -128,3 +132,26 @@ def test_an_export_has_every_event_with_its_hash() -> None:
     (line,) = export_lines(entries(SAMPLES[0]))
     read = msgspec.json.decode(line)
     assert (read["seq"], read["event"]["type"], len(read["hash"])) == (1, type(SAMPLES[0]).__name__, 64)
+
+
+def test_waits_limits_and_rules_that_were_learnt_are_told_in_words() -> None:
+    pinned = SettingsPinned(
+        segment=2,
+        model="m",
+        provider="p",
+        wire="chat",
+        system=BlobId("0" * 64),
+        tools=BlobId("0" * 64),
+        sandbox="none",
+        mode="auto",
+        mends=("pictures_left_out",),
+    )
+    wait = WaitStarted(until_ms=61_500, reason="slow\x1b[2J down")
+    limit = LimitReached(limit="patience_s", value=1800.25)
+    lines = list(story(entries(pinned, wait, WaitEnded(reason="x"), limit)))
+    assert [line[9:] for line in lines] == [
+        "model p/m, mended: pictures_left_out, sandbox none, mode auto",
+        "waits until 1970-01-01 00:01:01 UTC: slow [2J down",
+        "the wait is over",
+        "limit reached: patience_s (1800.25)",
+    ]

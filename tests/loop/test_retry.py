@@ -38,7 +38,7 @@ def test_without_an_end_of_patience_every_wait_is_kept() -> None:
 def test_a_wait_that_a_server_asks_for_and_that_is_too_long_is_not_begun() -> None:
     given_up = decided("rate", wait_s=3600.0)
     assert isinstance(given_up, GiveUp)
-    assert given_up.why.startswith("no. It asks for a wait of 60 min, and 100 s are left;")
+    assert given_up.why.startswith("no. The next attempt would be in 60 min, and 100 s are left;")
     assert decided("rate", wait_s=100.0) == TryAgain(1100.0)
 
 

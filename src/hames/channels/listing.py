@@ -18,6 +18,7 @@ from hames.core.events import (
     FilesRestored,
     JobFinished,
     JobStarted,
+    LimitReached,
     ModelFailed,
     ModelReplied,
     Repaired,
@@ -30,6 +31,8 @@ from hames.core.events import (
     TurnEnded,
     TurnStarted,
     UserSpoke,
+    WaitEnded,
+    WaitStarted,
 )
 from hames.core.ids import SessionId
 from hames.core.messages import plain
@@ -105,7 +108,9 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             place = for_terminal(opened.workspace)
             yield f"opened {moment(entry.at_ms)} UTC in {place} by hames {opened.hames}"
         case SettingsPinned() as pinned:
-            yield f"model {pinned.provider}/{pinned.model}, sandbox {pinned.sandbox}, mode {pinned.mode}"
+            learnt = f", mended: {', '.join(pinned.mends)}" if pinned.mends else ""
+            made_by = f"model {pinned.provider}/{pinned.model}{learnt}"
+            yield f"{made_by}, sandbox {pinned.sandbox}, mode {pinned.mode}"
         case UserSpoke(parts=parts, source=source):
             yield from _block(f"{source}:", plain(parts), whole=whole)
         case RequestSent() | ModelReplied() | ModelFailed() as event:
@@ -145,6 +150,12 @@ def _beside(event: AnyEvent) -> str:
             kept = f", kept: {_paths(event.kept)}" if event.kept else ""
             failed = f", failed: {_paths(event.failed)}" if event.failed else ""
             return f"files went back{kept}{failed}"
+        case WaitStarted():
+            return f"waits until {_second(event.until_ms)} UTC: {for_terminal(event.reason)}"
+        case WaitEnded():
+            return "the wait is over"
+        case LimitReached():
+            return f"limit reached: {event.limit} ({event.value:.10g})"
         case Rewound():
             return f"{event.what}: words go back to entry {event.through}"
         case other:
@@ -217,7 +228,11 @@ def rows_json(rows: Sequence[SessionRow]) -> Iterator[str]:
 
 def moment(at_ms: int) -> str:
     """A wall-clock time, for the eye."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M")
+    return _second(at_ms)[:-3]
+
+
+def _second(at_ms: int) -> str:
+    return datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def size(count: int) -> str:

@@ -54,7 +54,7 @@ def verdict(error: ModelError, at: float, now: float, spent: Spent, attempts: in
     if spent.left_s <= 0:
         return GiveUp(f"{error}. It was waited for, {_long(spent.spent_s)} in all; {_FIX}", "patience_s")
     if error.wait_s is not None and at - now > spent.left_s:
-        words = f"{error}. It asks for a wait of {_long(error.wait_s)}, and {_long(spent.left_s)} are left"
+        words = f"{error}. The next attempt would be in {_long(at - now)}, and {_long(spent.left_s)} are left"
         return GiveUp(f"{words}; {_FIX}", "patience_s")
     return TryAgain(min(at, now + spent.left_s))
 
