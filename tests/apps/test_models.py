@@ -86,10 +86,10 @@ async def test_a_model_that_answers_in_words_is_of_no_use(outside: Outside, wire
 
 
 async def test_a_server_that_cannot_call_tools_is_tried_in_the_mode_for_it(outside: Outside) -> None:
-    outside.settings('[providers.custom]\ntool_mode = "json_schema"\n')
     written = '{"say": "", "calls": [{"name": "report", "arguments": {"word": "ready"}}]}'
-    async with outside.scripted({"text": written}) as model:
-        ended = await outside.hames("models", "test", *outside.to(model))
+    mode = ("--tool-mode", "json_schema")
+    async with outside.scripted({"text": written}, rules="json_schema") as model:
+        ended = await outside.hames("models", "test", *outside.to(model), *mode)
     assert lines(ended.out)["tool"] == "called as asked"
 
 

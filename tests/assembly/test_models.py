@@ -46,6 +46,22 @@ def test_the_base_url_holds_for_the_first_model_and_for_others_of_its_provider(h
     assert where == [own, own, ("https://api.deepseek.com", "chat", Secret("sk-d"))]
 
 
+def test_the_mode_for_calls_belongs_to_the_endpoint_that_it_is_said_for(house: House) -> None:
+    said = {"tool_mode": "json_schema", "base_url": AT, "model": "small"}
+    found = asked(house, **said, fallback=("smaller", "deepseek"))
+    assert [each.profile.provider.tool_mode for each in found] == ["json_schema", "json_schema", "native"]
+    house.write(house.user, 'base_url = "http://other"\ntool_mode = "json_schema"\n')
+    (flagged,) = asked(house, base_url=AT, model="small")
+    assert flagged.profile.provider.tool_mode == "native"
+    (filed,) = asked(house, model="small")
+    assert filed.profile.provider.tool_mode == "json_schema"
+
+
+def test_a_mode_for_calls_that_the_wire_has_not_is_refused(house: House) -> None:
+    with pytest.raises(ConfigError, match="tool_mode json_schema is for the wire chat, not responses"):
+        asked(house, tool_mode="json_schema", base_url=AT, model="big", wire="responses")
+
+
 def test_the_window_of_the_settings_is_that_of_the_first_model(house: House) -> None:
     first, second = asked(house, window=5000, fallback=("deepseek/pro",))
     assert (first.profile.facts.window, second.profile.facts.window) == (5000, 1_000_000)

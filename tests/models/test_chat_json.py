@@ -52,6 +52,10 @@ def closed(required: list[str], **properties: object) -> dict[str, object]:
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
+def call_of(name: str, arguments: object) -> dict[str, object]:
+    return closed(["name", "arguments"], name={"type": "string", "enum": [name]}, arguments=arguments)
+
+
 @given(histories())
 def test_every_history_is_one_request_that_extends_the_shorter_ones_and_needs_no_tools(
     messages: list[Message],
@@ -61,11 +65,12 @@ def test_every_history_is_one_request_that_extends_the_shorter_ones_and_needs_no
 
 
 def test_the_form_allows_words_or_calls_of_the_tools() -> None:
-    call = closed(
-        ["name", "arguments"],
-        name={"type": "string", "enum": ["read", "bash"]},
-        arguments={"type": "object"},
-    )
+    read: dict[str, object] = {
+        "type": "object",
+        "properties": {"b": {}, "a": {}},
+        "additionalProperties": False,
+    }
+    call = {"anyOf": [call_of("read", read), call_of("bash", {"type": "object"})]}
     say = {"type": "string"}
     assert head(PINNED)[0] == {
         "anyOf": [
@@ -73,6 +78,37 @@ def test_the_form_allows_words_or_calls_of_the_tools() -> None:
             closed(["calls"], say=say, calls={"type": "array", "items": call, "minItems": 1}),
         ]
     }
+
+
+def test_a_model_that_must_call_has_no_other_way_to_answer() -> None:
+    wire = ChatJsonWire(CUSTOM, must_call=True)
+    body = msgspec.json.decode(wire.head(PINNED).removesuffix(b",") + b"]}", type=_Head)
+    form = body.response_format.json_schema.schema
+    assert form["required"] == ["calls"]
+    assert "'maxItems': 1" in str(form)
+
+
+def test_arguments_are_held_to_the_schema_of_their_tool_all_the_way_down() -> None:
+    todo = {"type": "object", "properties": {"content": {"type": "string"}}}
+    parameters = {"type": "object", "properties": {"todos": {"type": "array", "items": todo}}}
+    more: dict[str, object] = {"type": "object", "properties": {}, "additionalProperties": True}
+    specs = [
+        ToolSpec(name, "", msgspec.Raw(msgspec.json.encode(schema)))
+        for name, schema in (("todo", parameters), ("free", more))
+    ]
+    told = head(Pinned("m", "", msgspec.Raw(msgspec.json.encode(specs))))[0]
+    shut = {**todo, "additionalProperties": False}
+    arguments = {
+        "type": "object",
+        "properties": {"todos": {"type": "array", "items": shut}},
+        "additionalProperties": False,
+    }
+    assert _sorted(call_of("todo", arguments)) in _sorted(told)
+    assert _sorted(call_of("free", more)) in _sorted(told)
+
+
+def _sorted(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
 
 
 def test_the_tools_stand_in_the_system_text() -> None:

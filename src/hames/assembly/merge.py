@@ -11,7 +11,7 @@ from hames.models.profiles import Table, laid_over
 from hames.policies.modes import Mode, read_mode, stricter
 from hames.policies.specifier import LayerName
 
-_OF_ENDPOINT = ("wire", "api_key_env")
+_OF_ENDPOINT = ("wire", "api_key_env", "tool_mode")
 """They belong to a base URL: who names one hides what weaker sources say of these, so that a key never
 goes to an endpoint that it was not meant for. The managed base URL hides nothing."""
 

@@ -10,7 +10,7 @@ from hames.assembly.settings import Settings
 from hames.core.errors import ConfigError
 from hames.core.ports import AskOptions
 from hames.core.profiles import ModelProfile
-from hames.models.profiles import on_wire, resolve
+from hames.models.profiles import in_mode, on_wire, resolve
 
 DEFAULT_MODEL = "deepseek"
 """The provider whose key alone is enough."""
@@ -48,7 +48,7 @@ def candidates(settings: Settings) -> tuple[Candidate, ...]:
     others = _stand_ins(settings, first)
     _check_prices("max_budget_usd", settings.max_budget_usd, (first, *others))
     _check_prices("fallback_max_usd", settings.fallback_max_usd, others)
-    apart = msgspec.structs.replace(settings, base_url=None, wire=None, api_key_env=None)
+    apart = msgspec.structs.replace(settings, base_url=None, wire=None, api_key_env=None, tool_mode=None)
     return (
         _candidate(settings, first),
         *(
@@ -90,6 +90,8 @@ def _check_prices(key: str, limit: float | None, profiles: Sequence[ModelProfile
 def _candidate(settings: Settings, profile: ModelProfile) -> Candidate:
     where = endpoint(settings, profile.provider)
     provider = on_wire(msgspec.structs.replace(profile.provider, base_url=where.base_url), where.wire)
+    if settings.tool_mode is not None:
+        provider = in_mode(provider, settings.tool_mode)
     if settings.effort is not None and provider.only_efforts and settings.effort not in provider.efforts:
         known = ", ".join(provider.efforts)
         raise ConfigError(f"effort: {provider.name} does not take {settings.effort!r}; it takes {known}")

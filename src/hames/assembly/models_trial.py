@@ -108,8 +108,9 @@ def _judge(reply: Reply, provider: str) -> ExitCode:
         _say("tool", f"not called; it said: {for_terminal(reply.message.text) or 'nothing'}")
     _say(
         "to do",
-        "use a model that can call tools. A local server may need an option for that; if it cannot, write"
-        f' `tool_mode = "json_schema"` into [providers.{provider}] of your settings file',
+        "use a model that can call tools. A local server may need an option for that; if it cannot, give"
+        f' --tool-mode json_schema, or write `tool_mode = "json_schema"` into [providers.{provider}] of your'
+        " settings file",
     )
     return ExitCode.FAILED
 

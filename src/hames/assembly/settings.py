@@ -26,7 +26,7 @@ from hames.assembly.settings_file import (
 from hames.assembly.trust import control_files, is_trusted
 from hames.core.errors import ConfigError, UsageError
 from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES, WAIT_JOBS_S
-from hames.core.profiles import Provider, WireName
+from hames.core.profiles import Provider, ToolMode, WireName
 from hames.models.address import Proxies
 from hames.models.profiles import providers
 from hames.policies.modes import Mode, stricter
@@ -35,7 +35,7 @@ from hames.policies.rules import Layer
 MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
 NEVER_BY_PROJECT = (
-    *("base_url", "wire", "api_key_env", "proxy", "no_proxy", "sandbox", "add_dirs"),
+    *("base_url", "wire", "api_key_env", "tool_mode", "proxy", "no_proxy", "sandbox", "add_dirs"),
     *("disk_quota", "keep_days", "orphan_s", "undo", "undo_files", "undo_bytes", "providers", "fallback"),
 )
 """Where requests go, with which key, how far the boundary reaches, what becomes of the log, and what can be
@@ -84,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True):
     base_url: str | None = None
     wire: WireName | None = None
     api_key_env: str | None = None
+    tool_mode: ToolMode | None = None
     window: int | None = None
     max_tokens: int | None = None
     effort: str | None = None
@@ -155,6 +156,7 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         base_url=_checked_url(chosen.base_url),
         wire=chosen.wire,
         api_key_env=chosen.api_key_env,
+        tool_mode=chosen.tool_mode,
         window=chosen.window,
         max_tokens=chosen.max_tokens,
         effort=chosen.effort,

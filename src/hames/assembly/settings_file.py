@@ -10,13 +10,14 @@ from msgspec import Meta
 from hames.assembly.provider_tables import PROVIDER_KEYS, check_providers
 from hames.assembly.wrong_settings import Words, check_keys, explain
 from hames.core.errors import ConfigError
-from hames.core.profiles import Provider, WireName
+from hames.core.profiles import Provider, ToolMode, WireName
 
 SandboxName = Literal["bubblewrap", "none"]
 AtTimeout = Literal["background", "stop"]
 
 _WORDS: Words = {
     "wire": get_args(WireName),
+    "tool_mode": get_args(ToolMode),
     "sandbox": get_args(SandboxName),
     "at_timeout": get_args(AtTimeout),
 }
@@ -43,11 +44,15 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     base_url: Annotated[
         str | None,
-        Meta(description="URL of the endpoint. Brings its own `wire` and `api_key_env`."),
+        Meta(description="URL of the endpoint. Brings its own `wire`, `api_key_env` and `tool_mode`."),
     ] = None
     wire: Annotated[WireName | None, Meta(description="Protocol that the endpoint speaks.")] = None
     api_key_env: Annotated[
         str | None, Meta(description="Name of the environment variable that holds the key.")
+    ] = None
+    tool_mode: Annotated[
+        ToolMode | None,
+        Meta(description="How calls are made: `native`, or `json_schema` where the backend has no tools."),
     ] = None
     window: Annotated[
         Annotated[int, Meta(ge=1024)] | None, Meta(description="Context window of the model, in tokens.")

@@ -1,6 +1,7 @@
 """Chat Completions for backends that cannot call tools: replies are JSON of a set form. Pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 import msgspec
 
@@ -29,18 +30,27 @@ class ChatJsonWire:
 
     The tools stand in the system text, and the form of replies among the parameters before the messages,
     where it stays the same for as long as the tools do. History is written in the form of the replies.
+    `must_call`: where there are tools, each reply is one call, never words alone.
     """
 
-    def __init__(self, provider: Provider, *, sees: bool = False, model: str = "") -> None:
+    def __init__(
+        self, provider: Provider, *, sees: bool = False, model: str = "", must_call: bool = False
+    ) -> None:
         self._chat = ChatWire(provider, sees=sees, model=model)
         self._name = provider.name
+        self._must_call = must_call
 
     def head(self, pinned: Pinned) -> bytes:
         specs = _specs.decode(pinned.tools)
         system = "\n\n".join(part for part in (pinned.system, _told(specs)) if part)
         head = self._chat.head(Pinned(pinned.model, system, msgspec.Raw(b"[]")))
         begin = b'{"model":' + _encode(pinned.model)
-        return begin + b',"response_format":' + _form(specs) + head.removeprefix(begin)
+        return (
+            begin
+            + b',"response_format":'
+            + _form(specs, must_call=self._must_call)
+            + head.removeprefix(begin)
+        )
 
     def piece(self, message: Message, images: Mapping[BlobId, bytes], place: ResultPlace = ALONE) -> bytes:
         match message:
@@ -67,19 +77,38 @@ def _told(specs: Sequence[ToolSpec]) -> str:
     return "\n".join([_HOW, *tools])
 
 
-def _form(specs: Sequence[ToolSpec]) -> bytes:
+def _form(specs: Sequence[ToolSpec], *, must_call: bool) -> bytes:
     """The schema of replies: words, or calls with or without words."""
     say = {"say": {"type": "string"}}
-    forms = [_closed(say, ["say"])]
+    forms = [] if must_call and specs else [_closed(say, ["say"])]
     if specs:
-        call = {
-            "name": {"type": "string", "enum": [spec.name for spec in specs]},
-            "arguments": {"type": "object"},
-        }
-        calls = {"type": "array", "items": _closed(call, ["name", "arguments"]), "minItems": 1}
+        calls = {"type": "array", "items": _any_of([_call(spec) for spec in specs]), "minItems": 1}
+        if must_call:
+            calls["maxItems"] = 1
         forms.append(_closed({**say, "calls": calls}, ["calls"]))
-    schema = {"anyOf": forms} if specs else forms[0]
-    return _encode({"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}})
+    return _encode({"type": "json_schema", "json_schema": {"name": "reply", "schema": _any_of(forms)}})
+
+
+def _any_of(forms: Sequence[dict[str, object]]) -> dict[str, object]:
+    return {"anyOf": forms} if len(forms) > 1 else forms[0]
+
+
+def _call(spec: ToolSpec) -> dict[str, object]:
+    """A call of this tool, with the arguments that it takes: a small model is then held to them, too."""
+    name = {"type": "string", "enum": [spec.name]}
+    arguments = _without_others(msgspec.json.decode(spec.parameters, type=dict[str, object]))
+    return _closed({"name": name, "arguments": arguments}, ["name", "arguments"])
+
+
+def _without_others(schema: dict[str, object]) -> dict[str, object]:
+    """An object whose properties are named has no others, unless the schema says so."""
+    properties = cast("dict[str, dict[str, object]] | None", schema.get("properties"))
+    if properties is not None:
+        inner = {key: _without_others(value) for key, value in properties.items()}
+        schema = {"additionalProperties": False, **schema, "properties": inner}
+    if isinstance(schema.get("items"), dict):
+        schema = {**schema, "items": _without_others(cast("dict[str, object]", schema["items"]))}
+    return schema
 
 
 def _closed(properties: Mapping[str, object], required: Sequence[str]) -> dict[str, object]:

@@ -10,7 +10,7 @@ import msgspec
 
 from hames.core.errors import ConfigError
 from hames.core.nearest import hint
-from hames.core.profiles import ModelProfile, Provider, WireName
+from hames.core.profiles import ModelProfile, Provider, ToolMode, WireName
 
 ANY_MODEL = "*"
 """The name under which a provider keeps the facts of models that it does not list."""
@@ -136,11 +136,10 @@ def _provider(name: str, table: Table) -> Provider:
         provider = msgspec.json.decode(msgspec.json.encode({"name": name, **table}), type=Provider)
     except (msgspec.ValidationError, TypeError) as error:
         raise ConfigError(f"the provider profile {name!r}: {error}") from error
-    if provider.tool_mode == "json_schema" and provider.wire != "chat":
-        raise ConfigError(
-            f"the provider profile {name!r}: tool_mode json_schema is for the wire chat, not {provider.wire}"
-        )
-    return provider
+    try:
+        return in_mode(provider, provider.tool_mode)
+    except ConfigError as error:
+        raise ConfigError(f"the provider profile {name!r}: {error}") from error
 
 
 def _parts(lines: Iterable[str]) -> dict[str, str]:
@@ -199,6 +198,13 @@ def on_wire(provider: Provider, wire: WireName) -> Provider:
     if wire == provider.wire:
         return provider
     return msgspec.structs.replace(provider, wire=wire, **_OF_WIRE)
+
+
+def in_mode(provider: Provider, mode: ToolMode) -> Provider:
+    """`provider` asked for calls in this way. Raises `ConfigError` where its wire has no such way."""
+    if mode == "json_schema" and provider.wire != "chat":
+        raise ConfigError(f"tool_mode json_schema is for the wire chat, not {provider.wire}")
+    return msgspec.structs.replace(provider, tool_mode=mode)
 
 
 def _id_of(provider: Provider, name: str) -> str:

@@ -11,7 +11,7 @@ from hames.assembly.settings_file import Choices, Permissions
 from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
 from hames.core.nearest import hint
-from hames.core.profiles import WireName
+from hames.core.profiles import ToolMode, WireName
 
 Command = Literal[
     "run",
@@ -74,6 +74,7 @@ def add_connection(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--base-url", metavar="URL", help="any endpoint; no settings file is needed")
     model.add_argument("--api-key-env", metavar="NAME", help="the variable that holds the key")
     model.add_argument("--wire", choices=get_args(WireName), help="the protocol of the endpoint")
+    model.add_argument("--tool-mode", choices=get_args(ToolMode), help="how it is asked for calls")
     model.add_argument("--window", type=int, metavar="TOKENS", help="the model's context window")
     model.add_argument("--effort", help="how hard to think, in the provider's words")
     place = parser.add_argument_group("the place")
@@ -94,6 +95,7 @@ class Read(argparse.Namespace):
     base_url: str | None = None
     api_key_env: str | None = None
     wire: WireName | None = None
+    tool_mode: ToolMode | None = None
     window: int | None = None
     effort: str | None = None
     cwd: str = "."
@@ -129,6 +131,7 @@ def flags_of(read: Read) -> Flags:
         base_url=read.base_url,
         wire=read.wire,
         api_key_env=read.api_key_env,
+        tool_mode=read.tool_mode,
         window=read.window,
         effort=read.effort,
         sandbox=read.sandbox,
