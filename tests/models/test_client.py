@@ -2,6 +2,7 @@ import asyncio
 import socket
 from collections.abc import Sequence
 
+import anyio
 import pytest
 
 from hames.core.errors import ModelError
@@ -53,6 +54,25 @@ async def test_a_connection_is_not_used_again_after_a_long_rest() -> None:
             await clock.sleep(rest_s)
         await http.close()
     assert [len(requests) for requests in echo.connections] == [2, 1]
+
+
+async def test_what_is_kept_is_closed_at_the_end_also_of_a_task_that_is_cancelled() -> None:
+    gone = asyncio.Event()
+
+    async def until_closed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(response(b"ok"))
+        assert await reader.read() == b""
+        gone.set()
+        writer.close()
+
+    async with talking(until_closed) as port:
+        with anyio.CancelScope() as scope:
+            async with HttpClient(VirtualClock()) as http:
+                await body_of(await http.post(to(f"http://127.0.0.1:{port}/")))
+                scope.cancel()
+        with anyio.fail_after(10):
+            await gone.wait()
 
 
 async def test_a_connection_that_the_server_closed_meanwhile_is_replaced_silently() -> None:

@@ -21,13 +21,20 @@ Asked = Callable[[ModelProfile, Wire], Model]
 """Who answers over a wire."""
 
 
-def answerers_for(settings: Settings, clock: SystemClock, model: Model | None = None) -> tuple[Answerer, ...]:
+def client_for(settings: Settings, clock: SystemClock) -> HttpClient:
+    """What sends the requests to all who may be asked. To be closed."""
+    return HttpClient(clock, proxies=settings.proxies)
+
+
+def answerers_for(
+    settings: Settings, clock: SystemClock, client: HttpClient, model: Model | None = None
+) -> tuple[Answerer, ...]:
     """The model of the settings, and those that stand in for it, in their order; or only `model`.
 
     Raises `ConfigError`, also for a missing key.
     """
     if model is None:
-        return tuple(_over_http(settings, clock, candidate) for candidate in candidates(settings))
+        return tuple(_over_http(settings, clock, client, candidate) for candidate in candidates(settings))
     given = model
 
     def asked(profile: ModelProfile, wire: Wire) -> Model:
@@ -37,8 +44,7 @@ def answerers_for(settings: Settings, clock: SystemClock, model: Model | None = 
     return (_answerer(profile_for(settings), options, asked, OpenGate(clock, SystemChance())),)
 
 
-def _over_http(settings: Settings, clock: SystemClock, candidate: Candidate) -> Answerer:
-    client = HttpClient(clock, proxies=settings.proxies)
+def _over_http(settings: Settings, clock: SystemClock, client: HttpClient, candidate: Candidate) -> Answerer:
     key = candidate.key.reveal() if candidate.key is not None else None
     gate = gate_for(settings, candidate.profile.provider.base_url, key, candidate.concurrency)
 

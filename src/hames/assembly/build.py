@@ -13,7 +13,7 @@ import anyio
 import msgspec
 
 from hames import __version__
-from hames.assembly.answerers import answerers_for
+from hames.assembly.answerers import answerers_for, client_for
 from hames.assembly.instructions import read_instructions
 from hames.assembly.settings import Settings, account_home
 from hames.assembly.system import SystemChance, SystemClock
@@ -89,12 +89,17 @@ async def build(
     Raises `ConfigError`, `SandboxError` and `StoreError`.
     """
     clock, listeners = SystemClock(), Listeners()
-    answerers = answerers_for(settings, clock, model)
+    client = client_for(settings, clock)
+    answerers = answerers_for(settings, clock, client, model)
     policy = policy_for(settings, mode)
     boundary = boundary_of(settings, read_only=mode == "plan", confinement=policy.confinement())
     sandbox = sandbox_for(settings, boundary)
     orphan_s = unsaid.orphan_s if settings.orphan_s is None else settings.orphan_s
-    async with open_store(settings) as store, _launched(settings, sandbox, orphan_s) as launched:
+    async with (
+        client,
+        open_store(settings) as store,
+        _launched(settings, sandbox, orphan_s) as launched,
+    ):
         runtime, launcher, files = launched
         listeners.add(Settling(launcher))
         listing = partial(listed, files, settings.workspace)

@@ -8,7 +8,7 @@ import sys
 import msgspec
 
 from hames import __version__
-from hames.assembly.answerers import answerers_for
+from hames.assembly.answerers import answerers_for, client_for
 from hames.assembly.build import boundary_of, find_program, sandbox_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
@@ -16,6 +16,7 @@ from hames.assembly.system import SystemClock
 from hames.core.errors import ExitCode, HamesError, ModelError
 from hames.core.messages import Text, UserMessage
 from hames.core.ports import AskOptions, Body, Pinned, Reply
+from hames.loop.asking import Answerer
 
 FREE_BYTES = 500 * 1000 * 1000
 """Less free space than this is worth a warning."""
@@ -101,10 +102,16 @@ async def _sandbox(settings: Settings) -> Finding:
 
 
 async def _model(settings: Settings) -> list[Finding]:
-    try:
-        answerer = answerers_for(settings, SystemClock())[0]
-    except HamesError as error:
-        return [Finding("model", False, str(error), code=error.exit_code)]
+    clock = SystemClock()
+    async with client_for(settings, clock) as client:
+        try:
+            answerer = answerers_for(settings, clock, client)[0]
+        except HamesError as error:
+            return [Finding("model", False, str(error), code=error.exit_code)]
+        return await _answers(answerer)
+
+
+async def _answers(answerer: Answerer) -> list[Finding]:
     provider = answerer.profile.provider
     named = f"{provider.name}/{answerer.profile.model} at {provider.base_url}"
     key = Finding("key", True, provider.key_env or "none needed")

@@ -5,7 +5,7 @@ from contextlib import aclosing
 import anyio
 import msgspec
 
-from hames.assembly.answerers import answerers_for
+from hames.assembly.answerers import answerers_for, client_for
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
@@ -13,6 +13,7 @@ from hames.core.errors import ExitCode, FailureKind, ModelError
 from hames.core.messages import Call, Text, UserMessage
 from hames.core.ports import AskOptions, Body, Model, Pinned, Reply, ToolSpec
 from hames.core.text import for_terminal
+from hames.loop.asking import Answerer
 from hames.models.salvage import salvaged
 
 LIMIT_S = 60.0
@@ -50,7 +51,11 @@ _TO_DO: dict[FailureKind, str] = {
 async def try_model(settings: Settings) -> ExitCode:
     """Ask the model of the settings once, without a second attempt. Raises `ConfigError`."""
     clock = SystemClock()
-    answerer = answerers_for(settings, clock)[0]
+    async with client_for(settings, clock) as client:
+        return await _try(settings, clock, answerers_for(settings, clock, client)[0])
+
+
+async def _try(settings: Settings, clock: SystemClock, answerer: Answerer) -> ExitCode:
     profile, wire = answerer.profile, answerer.wire
     provider = profile.provider
     _say("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")

@@ -104,7 +104,7 @@ class Exchange:
 
 
 class HttpClient:
-    """Sends POST requests and keeps connections open between them.
+    """Sends POST requests and keeps connections open between them: until `close`, or the end of `async with`.
 
     A request is sent once. Only where a kept connection turns out to be closed before the last bytes of
     the request were handed over is it replaced, silently and once: the server cannot have acted on it.
@@ -124,6 +124,13 @@ class HttpClient:
         self._write_s = write_s
         self._dialer = Dialer(connect_s, make_tls)
         self._idle: dict[tuple[str, str, int], list[Connection]] = {}
+
+    async def __aenter__(self) -> "HttpClient":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        with anyio.CancelScope(shield=True):
+            await self.close()
 
     async def post(self, request: Request) -> Exchange:
         """Send a request; its response is read from the `Exchange`. Raises `ModelError`."""
