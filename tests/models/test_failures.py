@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from hames.loop.retry import PASSING
 from hames.models.failures import SHOWN_CHARS, About, asked_wait, status_failure, stream_failure
+from hames.testing.answering import SPEECHES
+from hames.testing.overflows import OVERFLOWS, said_by
 
 ABOUT = About("api.example.com", "some-model", "EXAMPLE_KEY")
 NOW = 1_750_000_000.0
@@ -190,6 +192,33 @@ def test_the_window_is_what_the_server_names(words: str, window: int | None) -> 
     failure = status_failure(400, {}, body, ABOUT, NOW)
     assert (failure.kind, failure.window) == ("overflow", window)
     assert stream_failure(body[9:-1], "somebody").window == window
+
+
+@pytest.mark.parametrize("who", OVERFLOWS)
+def test_an_overflow_is_known_in_the_words_of_each_provider_and_the_window_if_it_is_named(who: str) -> None:
+    said = said_by(who, 70_000, 65_536)
+    body = said.body.encode() or msgspec.json.encode(SPEECHES["chat"].complaint(said))
+    failure = status_failure(said.status, {}, body, ABOUT, NOW)
+    named = 65_536 if "65536" in body.decode() else None
+    assert (failure.kind, failure.window) == ("overflow", named)
+
+
+def test_a_gateway_passes_on_what_the_provider_behind_it_says() -> None:
+    for raw, kind in (
+        ('{"error":{"message":"Insufficient Balance"}}', "balance"),
+        ("content exists risk", "refused"),
+        ("", "rejected"),
+    ):
+        metadata = {"raw": raw, "provider_name": "Somebody"}
+        error = {"message": "Provider returned error", "code": 400, "metadata": metadata}
+        failure = status_failure(400, {}, msgspec.json.encode({"error": error}), ABOUT, NOW)
+        assert failure.kind == kind
+        assert "Provider returned error" in str(failure)
+    for metadata in (None, 5, {"raw": 5}, {"raw": None}, {}):
+        body = msgspec.json.encode({"error": {"message": "no", "metadata": metadata}})
+        assert status_failure(400, {}, body, ABOUT, NOW).kind == "rejected"
+    bare = msgspec.json.encode({"error": {"metadata": {"raw": "Insufficient balance"}}})
+    assert status_failure(400, {}, bare, ABOUT, NOW).kind == "balance"
 
 
 def test_only_an_overflow_names_a_window() -> None:

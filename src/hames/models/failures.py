@@ -24,6 +24,10 @@ _OVERFLOW = (
     "input is too long",
     "range of input length",
     "too many input tokens",
+    "exceeded model token limit",
+    "exceeds max length",
+    "maximum prompt length",
+    "exceeds the maximum allowed length",
 )
 _BALANCE = (
     "insufficient_quota",
@@ -49,11 +53,15 @@ _TYPES: dict[str, FailureKind] = {
 }
 # Patterns are compiled when first used: most runs never fail.
 _MODEL_MISSING = r"\bmodel\b.{0,100}\b(?:not exist|not found|not available)\b"
-# OpenAI, vLLM, DeepSeek, OpenRouter; SGLang; Anthropic; Bailian; llama.cpp and Ollama.
+# OpenAI, vLLM, DeepSeek, OpenRouter, xAI; SGLang; Anthropic; Moonshot; Bailian; llama.cpp, Ollama. A number
+# that stands alone in brackets is the code of an error: MiniMax.
 _WINDOW = (
-    r"(?:maximum )?(?:context|input) length (?:is|of)(?: only)? ([\d,]+)"
-    r"|context (?:window|length|size)[^\d]{0,40}?([\d,]{4,})"
+    r"(?:maximum )?(?:context|input|prompt) length (?:is|of)(?: only)? ([\d,]+)"
+    r"|context (?:window|length|size)[^\d]{0,40}?([\d,]{4,})(?![\d,]*\))"
+    r"|maximum allowed length \(([\d,]+)"
     r"|> ([\d,]+) maximum"
+    r"|context limit: [\d,]+ \+ [\d,]+ > ([\d,]+)"
+    r"|model token limit: ([\d,]+)"
     r"|input length should be \[\d+, ?([\d,]+)\]"
     r"|n_ctx\D{0,10}([\d,]+)"
 )
@@ -80,6 +88,14 @@ class _Detail(msgspec.Struct, frozen=True):
     type: str | None = None
     code: str | int | None = None
     status: str | int | None = None
+    n_ctx: int | None = None
+    metadata: msgspec.Raw = msgspec.Raw()
+
+
+class _Relayed(msgspec.Struct, frozen=True):
+    """What a gateway passes on of the error of the provider behind it."""
+
+    raw: str | None = None
 
 
 class _Envelope(msgspec.Struct, frozen=True):
@@ -97,9 +113,8 @@ def status_failure(
     words = _shown(detail.message or "")
     wait_s = asked_wait(headers, now) if status == 429 or status >= 500 else None
     kind = _status_kind(status, _tags(detail), wait_s)
-    window = named_window(detail.message or "") if kind == "overflow" else None
     said = _message(kind, status, words, about)
-    return ModelError(kind, said, status=status, wait_s=wait_s, raw=body, window=window)
+    return ModelError(kind, said, status=status, wait_s=wait_s, raw=body, window=_window(kind, detail))
 
 
 def stream_failure(error: bytes, name: str) -> ModelError:
@@ -116,7 +131,13 @@ def stream_failure(error: bytes, name: str) -> ModelError:
     else:
         kind = _named_kind(tags) or _TYPES.get(detail.type or "", kind)
     said = f"{name} broke off with an error: {_shown(detail.message or 'no reason given')}"
-    return ModelError(kind, said, window=named_window(detail.message or "") if kind == "overflow" else None)
+    return ModelError(kind, said, window=_window(kind, detail))
+
+
+def _window(kind: FailureKind, detail: _Detail) -> int | None:
+    if kind != "overflow":
+        return None
+    return detail.n_ctx or named_window(detail.message or "")
 
 
 def named_window(words: str) -> int | None:
@@ -187,12 +208,25 @@ def _read(body: bytes) -> _Detail:
         return _Detail(message=body[: SHOWN_CHARS * 4].decode("utf-8", "replace"))
     match envelope.error:
         case _Detail() as detail:
-            return detail
+            return _with_relayed(detail)
         case str() as message:
             return _Detail(message=message, code=envelope.code)
         case None:
             detail = bytes(envelope.detail).decode("utf-8", "replace")
             return _Detail(message=envelope.message or detail or None, code=envelope.code)
+
+
+def _with_relayed(detail: _Detail) -> _Detail:
+    """The words of the provider behind a gateway beside those of the gateway."""
+    try:
+        raw = msgspec.json.decode(detail.metadata, type=_Relayed | None) if bytes(detail.metadata) else None
+    except msgspec.DecodeError:
+        return detail
+    if raw is None or not raw.raw:
+        return detail
+    behind = _read(raw.raw.encode("utf-8", "surrogatepass"))
+    words = f"{detail.message}: {behind.message}" if detail.message else behind.message
+    return msgspec.structs.replace(detail, message=words, type=behind.type or detail.type)
 
 
 def _tags(detail: _Detail) -> str:
