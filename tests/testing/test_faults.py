@@ -7,7 +7,7 @@ from hames.models.messages_reader import MessagesReader
 from hames.models.profiles import resolve
 from hames.models.responses_reader import ResponsesReader
 from hames.testing.answering import SPEECHES
-from hames.testing.faults import EFFECTIVE, FAULTS, FINAL, LONG, append, call, leaked, spoiled
+from hames.testing.faults import EFFECTIVE, FAULTS, FINAL, LONG, ONCE, append, call, leaked, spoiled
 from hames.testing.model_suite import read_in
 from hames.testing.script import Served, ServedCall, ServedUsage, stream
 
@@ -58,7 +58,7 @@ def test_after_a_final_fault_nothing_else_comes(name: str, wire: WireName) -> No
 
 
 def test_the_kinds_name_faults_that_there_are() -> None:
-    assert set(FAULTS) >= FINAL | LONG | EFFECTIVE
+    assert set(FAULTS) >= FINAL | LONG | ONCE | EFFECTIVE
 
 
 def test_leaked_calls_are_markup_at_the_end_of_the_text() -> None:

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import msgspec
 
 from hames.core.profiles import WireName
-from hames.testing.faults import EFFECTIVE, FAULTS, FINAL, LONG, spoiled
+from hames.testing.faults import EFFECTIVE, FAULTS, FINAL, LONG, ONCE, spoiled
 from hames.testing.script import Script, Served
 
 IN_A_ROW = 2
 """So many faults come before one true reply at most."""
 
-PASSING: tuple[str, ...] = tuple(name for name in FAULTS if name not in FINAL | LONG | EFFECTIVE)
+PASSING: tuple[str, ...] = tuple(name for name in FAULTS if name not in FINAL | LONG | ONCE | EFFECTIVE)
 """Faults that pass soon and leave nothing behind."""
 
 _AWAY_S = 0.3

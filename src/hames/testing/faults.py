@@ -219,5 +219,8 @@ FINAL = frozenset(("401", "402", "redirect", "content_filter"))
 LONG = frozenset(("silent", "stall_40s_dead"))
 """These last until the client's own patience ends."""
 
+ONCE = frozenset(("history_rule",))
+"""From these a client learns how to speak to the server; a second time it has nothing left to learn."""
+
 EFFECTIVE = frozenset(("dup_ids", "missing_ids", "parallel_64"))
 """In these the model itself asks for effects of its own."""
