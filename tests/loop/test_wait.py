@@ -125,6 +125,8 @@ async def test_a_kill_in_the_middle_of_a_wait_goes_on_with_what_is_left_of_it(
     assert (await resumed.go_on()).ending == "done"
     assert left.clock.elapsed() == away_s + rest_s
     assert left.model.bodies == rig.model.bodies[1:]
+    told = [delta.words for _, delta in left.watcher.deltas if isinstance(delta, Notice)]
+    assert [f"({rest_s:.0f} s): slow down" in words for words in told] == [True] * (rest_s > 0)
     logged = await left.logged(resumed)
     assert [(e.step, e.attempt) for e in logged if isinstance(e, RequestSent)] == [(1, 1), (1, 2)]
     assert len(of_type(logged, WaitStarted)) == len(of_type(logged, WaitEnded)) == 1

@@ -16,7 +16,7 @@ from hames.core.ports import AskOptions, Pass, Reply
 from hames.loop.kit import Kit
 from hames.loop.retry import OF_NO_USE, OF_THE_PROVIDER, GiveUp, TryAgain, verdict
 from hames.loop.stand_in import is_time_for_another
-from hames.loop.wait import admitted, rest, spent_on, wait_event
+from hames.loop.wait import admitted, go_on_resting, rest, spent_on, wait_event
 from hames.models.salvage import salvaged
 
 
@@ -60,7 +60,7 @@ async def ask(kit: Kit, request: Assembled) -> Answered:
     Each attempt is on the log before its first byte leaves, and sends the same bytes. Raises the
     `ModelError` of the last attempt when sending it again cannot help or has not helped.
     """
-    await rest(kit)
+    await go_on_resting(kit)
     step, attempt = _next_attempt(kit.view)
     while True:
         passage = await admitted(kit)

@@ -82,6 +82,17 @@ async def rest(kit: Kit) -> None:
     kit.journal.stage(WaitEnded(reason="it is time to try again"))
 
 
+async def go_on_resting(kit: Kit) -> None:
+    """Wait for the rest of a wait that a stopped process has begun, and say so: its event was told then."""
+    waited = kit.view.wait
+    if waited is not None:
+        again = WaitStarted(until_ms=waited.until_ms, reason=waited.reason)
+        words = waiting_words(again, max(int(kit.clock.now() * 1000), waited.begun_ms))
+        if words:
+            kit.listener.delta(kit.view.step, Notice(words))
+    await rest(kit)
+
+
 def waiting_words(wait: WaitStarted, at_ms: int) -> str:
     """What is waited for and until when, by the person's clock. `at_ms` is when it began; empty when it is
     over at once."""
