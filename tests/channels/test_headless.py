@@ -12,14 +12,14 @@ from hames.channels.headless import (
     NobodyHere,
     Output,
     OutputFormat,
-    StreamJson,
     read_message,
 )
+from hames.channels.stream_json import StreamJson
 from hames.core.errors import ExitCode, UsageError
-from hames.core.events import CallFinished, CallLost, ModelFailed, WaitStarted
+from hames.core.events import CallFinished, CallLost
 from hames.core.ids import call_id
 from hames.core.messages import Text
-from hames.core.ports import CallContext, Judgement, Notice, Progress, TextDelta, ToolResult
+from hames.core.ports import CallContext, Judgement, TextDelta, ToolResult
 from hames.session.log import Listeners
 from hames.session.session import Session
 from hames.testing.entries import entries
@@ -155,46 +155,6 @@ async def test_stream_json_has_claude_codes_shape_with_our_seq() -> None:
     assert lines[4]["message"]["content"][0] == {"type": "thinking", "thinking": "hm"}
     assert all(line["session_id"] == session.id for line in lines)
     assert [line["seq"] for line in lines] == sorted(line["seq"] for line in lines)
-
-
-def test_a_lost_call_is_a_result_that_failed() -> None:
-    out: list[str] = []
-    shape = StreamJson(out.append, "0", [])
-    (entry,) = entries(CallLost(call=call_id(1, 0), parts=(Text("nobody knows"),), why=""))
-    shape.entry(entry)
-    shape.delta(1, TextDelta("x"))
-    block = msgspec.json.decode(out[0])["message"]["content"][0]
-    assert block["is_error"]
-
-
-def test_a_notice_is_a_system_message_once_it_is_known_of_which_session() -> None:
-    out: list[str] = []
-    shape = StreamJson(out.append, "0", [])
-    shape.delta(0, Notice("one"))
-    assert out == []
-    (entry,) = entries(CallLost(call=call_id(1, 0), parts=(), why=""))
-    shape.entry(entry)
-    shape.delta(1, Notice("two"))
-    shape.delta(1, Progress("looking", 1, 2))
-    lines = [msgspec.json.decode(line) for line in out[1:]]
-    notice = {"type": "system", "subtype": "notice", "session_id": entry.session}
-    assert lines == [{**notice, "content": "one"}, {**notice, "content": "two"}]
-
-
-def test_a_retry_is_told_with_its_end_and_its_cause() -> None:
-    out: list[str] = []
-    shape = StreamJson(out.append, "0", [])
-    failed = ModelFailed(step=1, attempt=3, kind="rate", message="slow down", status=429)
-    wait = WaitStarted(until_ms=9_000, reason="slow down")
-    alone, *after = entries(wait, failed, wait)
-    for entry in (alone, *after):
-        shape.entry(entry)
-    lines = [msgspec.json.decode(line) for line in out]
-    shared = {"type": "system", "subtype": "api_retry", "until_ms": 9000, "content": "slow down"}
-    shared |= {"session_id": alone.session}
-    first = {"attempt": 0, "retry_delay_ms": 8000, "error_status": None, "error": "overload", "seq": 1}
-    second = {"attempt": 3, "retry_delay_ms": 6000, "error_status": 429, "error": "rate", "seq": 3}
-    assert lines == [shared | first, shared | second]
 
 
 def test_what_is_done_is_told_of_lost_calls_too() -> None:

@@ -10,7 +10,7 @@ from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import complain, complain_words, lines, print_line
 from hames.assembly.system import SystemClock
-from hames.channels.headless import Denials, Doings, Headless, NobodyHere, Output, StreamJson
+from hames.channels.headless import Denials, Doings, Headless, NobodyHere, Output
 from hames.channels.notices import Gauge, Notices
 from hames.core.errors import ExitCode, UsageError
 
@@ -42,6 +42,8 @@ async def _run(settings: Settings, request: RunRequest, words: str | None, gauge
         parts.listeners.add(Notices(complain))
         parts.listeners.add(denials)
         if request.output == "stream-json":
+            from hames.channels.stream_json import StreamJson  # noqa: PLC0415 - most runs print no such lines
+
             names = [spec.name for spec in parts.tools.specs()]
             parts.listeners.add(StreamJson(print_line, __version__, names))
         if request.verbose or (request.output == "text" and sys.stderr.isatty()):
