@@ -24,9 +24,26 @@ def test_the_oldest_results_go_first_until_the_goal_is_met() -> None:
 def test_the_newest_results_stay() -> None:
     event = shrink(long_view(10, 10), tokens=9000, window=10_000)
     assert event is None
-    event = shrink(long_view(10, 500), tokens=90_000, window=10_000)
+    event = shrink(long_view(10, 3600), tokens=9500, window=6500)
     assert event is not None
     assert len(event.cleared) == 10 - KEEP_RESULTS
+
+
+def test_without_room_newer_results_go_too_but_none_that_the_model_has_not_answered() -> None:
+    view = long_view(5, 3600)
+    for tokens, window, newest in ((4200, 4000, 2), (9000, 4000, 4), (90_000, 4000, 4)):
+        for forced in (True, False):
+            event = shrink(view, tokens, window, forced=forced)
+            assert event is not None
+            assert event.cleared == tuple(call_id(n, 0) for n in range(1, newest + 1))
+
+
+def test_of_many_results_that_are_not_answered_the_newest_stay() -> None:
+    calls = reply(1, *["bash"] * 6)
+    unread = fold(entries(OPENED, PINNED, calls, *[done(1, at, "x" * 3600) for at in range(6)]))
+    event = shrink(unread, tokens=90_000, window=4000)
+    assert event is not None
+    assert event.cleared == (call_id(1, 0), call_id(1, 1))
 
 
 def test_a_refused_request_is_shrunk_though_it_seems_to_fit() -> None:
