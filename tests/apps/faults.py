@@ -124,6 +124,9 @@ SERVERS: Mapping[str, Row] = {
         "a smaller window than was thought, named", STEPS + 2, _LEARNT, effects=_ALL_STEPS, refused=1
     ),
     "window_unnamed": Row("the same, and not named", STEPS + 2, _LEARNT, effects=_ALL_STEPS, refused=1),
+    "window_tiny": Row(
+        "a window that few results fill (8k)", STEPS + 2, _LEARNT, effects=_ALL_STEPS, refused=1
+    ),
     "reasoning_rule": Row(
         "reasoning must go back, an empty one too (DeepSeek behind a gateway)",
         STEPS + 2,
@@ -225,7 +228,7 @@ def _strict_server(name: str) -> ModelServer:
         steps = [thoughtful, msgspec.structs.replace(thoughtful, reasoning="")] * (STEPS // 2)
         return ModelServer(Script([*steps, _DONE]), rules="deepseek", watch=True)
     step = Served(calls=(call(append("s{i}")), call("seq {i}0000 {i}1200")), repeat=STEPS)
-    window = Window(16_000, named=name == "window_named")
+    window = Window(8_000 if name == "window_tiny" else 16_000, named=name != "window_unnamed")
     return ModelServer(Script([step, _DONE]), rules="chat", watch=True, window=window)
 
 
