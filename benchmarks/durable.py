@@ -122,7 +122,7 @@ def paused_owner(pause_s: float) -> dict[str, object]:
         workspace.mkdir()
         env = environment(scratch)
         script = scratch / "script.json"
-        call = {"name": "bash", "arguments": {"command": "echo $(date +%s.%N) $PPID >> ledger"}}
+        call = {"name": "bash", "arguments": {"command": ": {i}; echo $(date +%s.%N) $PPID >> ledger"}}
         script.write_text(json.dumps([{"repeat": 3000, "calls": [call]}, {"text": "done"}]))
         serve = [sys.executable, "-m", "hames.testing.model_server", "--script", str(script)]
         with subprocess.Popen(serve, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:

@@ -45,7 +45,7 @@ from hames.core.ports import (
 )
 from hames.core.profiles import ModelFacts, ModelProfile, Provider
 from hames.loop.asking import Answerer
-from hames.loop.kit import TurnLimits
+from hames.loop.kit import Guards, TurnLimits
 from hames.session.host import Host, HostParts, Place
 from hames.session.keeping import Keeping, NoTrees
 from hames.session.resume import requests_in
@@ -290,6 +290,7 @@ class Rig:
         self.watcher = Watcher()
         self.listener: Listener = self.watcher
         self.limits = limits or TurnLimits()
+        self.guards = Guards()
         self.profile = PROFILE
         self.chance = FixedChance(1)
         self.nano_usd: int | None = 1000
@@ -338,6 +339,7 @@ class Rig:
             clock=self.clock,
             chance=self.chance,
             limits=self.limits,
+            guards=self.guards,
             place=Place(self.workspace, "[the workspace]", "none", self.mode, "0"),
         )
 

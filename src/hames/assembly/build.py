@@ -23,7 +23,7 @@ from hames.core.errors import SandboxError
 from hames.core.limits import PATIENCE_S
 from hames.core.ports import Approver, Model, Sandbox, SandboxPolicy, Tool, Tools
 from hames.core.profiles import ModelProfile
-from hames.loop.kit import TurnLimits
+from hames.loop.kit import Guards, TurnLimits
 from hames.policies.modes import Mode
 from hames.policies.rules import Confinement, RulePolicy
 from hames.policies.specifier import Ground
@@ -125,6 +125,7 @@ async def build(
                 clock=clock,
                 chance=SystemChance(),
                 limits=limits_for(settings, unsaid),
+                guards=Guards(settings.on_stuck),
                 place=place_for(settings, sandbox, mode, clock.now()),
             )
         )

@@ -18,6 +18,7 @@ goes to an endpoint that it was not meant for. The managed base URL hides nothin
 _PLAIN = (
     *("base_url", "model", "window", "effort", "append_system_prompt", "proxy", "no_proxy", "sandbox"),
     *("disk_quota", "keep_days", "orphan_s", "at_timeout", "undo", "undo_files", "undo_bytes", "fallback"),
+    "on_stuck",
 )
 LIMITS = (
     *("max_tokens", "max_steps", "max_budget_usd", "wait_jobs_s"),

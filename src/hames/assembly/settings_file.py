@@ -11,6 +11,7 @@ from hames.assembly.provider_tables import PROVIDER_KEYS, check_providers
 from hames.assembly.wrong_settings import Words, check_keys, explain
 from hames.core.errors import ConfigError
 from hames.core.profiles import Provider, ToolMode, WireName
+from hames.loop.kit import OnStuck
 
 SandboxName = Literal["bubblewrap", "none"]
 AtTimeout = Literal["background", "stop"]
@@ -20,6 +21,7 @@ _WORDS: Words = {
     "tool_mode": get_args(ToolMode),
     "sandbox": get_args(SandboxName),
     "at_timeout": get_args(AtTimeout),
+    "on_stuck": get_args(OnStuck),
 }
 """Keys that take one of a few words."""
 
@@ -111,6 +113,13 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ] = None
     at_timeout: Annotated[
         AtTimeout | None, Meta(description="What happens to a command that takes too long.")
+    ] = None
+    on_stuck: Annotated[
+        OnStuck | None,
+        Meta(
+            description="What is done about a model that goes in circles: `stop` (it is told, then the turn "
+            "ends as blocked; the default), `tell`, or `off`."
+        ),
     ] = None
     add_dirs: Annotated[
         tuple[str, ...] | None, Meta(description="Further directories that may be written.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hames.context.lasting import Lasting
+from hames.context.progress import Progress
 from hames.context.rewinding import taken_back
 from hames.core.events import (
     AnyEvent,
@@ -94,6 +95,7 @@ class View(Lasting):
         self.cwd = ""
         self.seen: dict[str, str] = {}
         self.todos: tuple[Todo, ...] = ()
+        self.progress = Progress()
         self.open_calls: dict[CallId, OpenCall] = {}
         self._order: list[Call] = []
         self._results: dict[CallId, tuple[Part, ...]] = {}
@@ -104,6 +106,7 @@ class View(Lasting):
         """Take in the next entry. A `Rewound` is none of these: whoever writes one folds the log again."""
         self.keep(entry)
         if entry.event is not None:
+            self.progress.take(entry.event)
             self._take(entry.event, entry)
 
     def pass_over(self, entry: Entry) -> None:

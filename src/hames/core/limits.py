@@ -102,3 +102,28 @@ PACK_MEMORY_BYTES = 1024 * 1024
 
 PACK_BYTES = 64 * 1024 * 1024
 """After this another pack is begun."""
+
+SEEN_STEPS = 100
+"""For so many steps a result, a plan or a state of the files is remembered: within them it is no news."""
+
+STUCK_CYCLE = 5
+"""The longest cycle of steps that is looked for."""
+
+STUCK_SAME = (3, 5, 8)
+"""The same call with the same result so many times in a row: the model is told, told again, stopped. Once
+may be a slip and twice a doubt; after the eighth nobody has yet seen the ninth help."""
+
+STUCK_ROUNDS = (3, 4, 5)
+"""As `STUCK_SAME`, for whole rounds of a longer cycle, and for edits that are undone and made again. A round
+costs several steps, so fewer are enough."""
+
+STUCK_STEPS = (40, 60, 80)
+"""As `STUCK_SAME`, for steps in a row that bring nothing new. Reading on and on in a large project brings
+something new at each step, so that only going round in it comes here."""
+
+STUCK_PATIENCE = 3
+"""So many times as many rounds are needed where the words repeat but something else was new in them: a
+program that does its next piece without a word, or a test that leaves another file each time."""
+
+STUCK_WAIT_S = 10.0
+"""A step that took so long and went well may have waited for something: only `STUCK_STEPS` counts it."""

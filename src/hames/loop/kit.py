@@ -1,5 +1,7 @@
 """What a turn works with: the seams, and the limits it keeps to."""
 
+from typing import Literal
+
 import msgspec
 
 from hames.context.assemble import Assembler
@@ -20,6 +22,8 @@ from hames.core.ports import (
 )
 from hames.loop.asking import Answerer, Asking
 
+OnStuck = Literal["stop", "tell", "off"]
+
 
 class TurnLimits(msgspec.Struct, frozen=True):
     """The hard limits of one turn. Money is in 1e-9 US dollars and counts the whole session:
@@ -32,6 +36,12 @@ class TurnLimits(msgspec.Struct, frozen=True):
     patience_s: float | None = PATIENCE_S
     stand_in_nano_usd: int | None = None
     wait_jobs_s: float = WAIT_JOBS_S
+
+
+class Guards(msgspec.Struct, frozen=True):
+    """What is done about a model that goes in circles: it is told, and then stopped, or only told."""
+
+    on_stuck: OnStuck = "stop"
 
 
 class Kit(msgspec.Struct, frozen=True):
@@ -51,6 +61,7 @@ class Kit(msgspec.Struct, frozen=True):
     clock: Clock
     chance: Chance
     limits: TurnLimits
+    guards: Guards = Guards()
 
     @property
     def answerer(self) -> Answerer:

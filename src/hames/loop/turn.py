@@ -20,6 +20,7 @@ from hames.loop.record import replied, unrun
 from hames.loop.shrink import shrink
 from hames.loop.stand_in import come_back
 from hames.loop.steer import steer
+from hames.loop.stuck import unstick
 
 CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it stopped, in smaller parts.]"
 
@@ -58,6 +59,8 @@ async def _steps(kit: Kit) -> Ending:
         if (limit := over(kit)) is not None:
             kit.journal.stage(LimitReached(limit=limit.limit, value=limit.value))
             return Ending(limit.ending, limit.reason, limit.limit)
+        if (ending := unstick(kit)) is not None:
+            return ending
         answered = await _ask(kit)
         reply = _record(kit, answered)
         if reply.message.calls:

@@ -31,7 +31,7 @@ from hames.core.ports import (
     Trees,
 )
 from hames.loop.asking import Answerer, Asking
-from hames.loop.kit import Kit, TurnLimits
+from hames.loop.kit import Guards, Kit, TurnLimits
 from hames.session.approvals import KeptAnswers
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
@@ -68,6 +68,7 @@ class HostParts(msgspec.Struct, frozen=True):
     clock: Clock
     chance: Chance
     limits: TurnLimits
+    guards: Guards
     place: Place
 
 
@@ -295,4 +296,5 @@ class Host:
             clock=parts.clock,
             chance=parts.chance,
             limits=parts.limits,
+            guards=parts.guards,
         )
