@@ -14,6 +14,7 @@ from anyio.streams.tls import TLSStream
 
 from hames.core.errors import ModelError
 from hames.models.address import Address, Proxy
+from hames.models.gather import GatheringStream
 from hames.models.http1 import BadHttp, RoundTrip
 
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
@@ -54,7 +55,7 @@ class Dialer:
             raise
         return stream
 
-    async def _plain(self, address: Address, secure: bool) -> SocketStream:
+    async def _plain(self, address: Address, secure: bool) -> AnyByteStream:
         """A TCP connection; the TLS context, which is slow to make, is made meanwhile."""
         stream: SocketStream | None = None
         unreachable = ""
@@ -68,7 +69,7 @@ class Dialer:
         if stream is None:
             raise ModelError("transport", unreachable)
         _probe_when_silent(stream)
-        return stream
+        return GatheringStream(stream)
 
     async def _load_tls(self) -> None:
         context = await anyio.to_thread.run_sync(self._make_tls)
