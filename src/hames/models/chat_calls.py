@@ -4,6 +4,9 @@ import msgspec
 
 from hames.core.messages import Call
 from hames.models.calls import Written, is_object, with_own_ids
+from hames.models.reply_stream import NOTHING
+
+_strings = msgspec.json.Decoder(str)
 
 
 class FunctionDelta(msgspec.Struct, frozen=True):
@@ -81,7 +84,7 @@ class CallsReader:
 
 
 def _text(arguments: msgspec.Raw) -> str:
-    raw = bytes(arguments)
-    if not raw or raw == b"null":
+    if arguments in NOTHING:
         return ""
-    return msgspec.json.decode(raw, type=str) if raw.startswith(b'"') else raw.decode()
+    raw = bytes(arguments)
+    return _strings.decode(raw) if raw.startswith(b'"') else raw.decode()

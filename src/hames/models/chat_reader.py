@@ -13,7 +13,7 @@ from hames.models.calls import is_object
 from hames.models.chat_calls import CallPiece, CallsReader
 from hames.models.chat_thoughts import DetailsReader
 from hames.models.failures import stream_failure
-from hames.models.reply_stream import ReplyStream
+from hames.models.reply_stream import NOTHING, ReplyStream
 from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
@@ -147,12 +147,10 @@ class ChatReader:
                 self._add(delta, deltas, whole=choice.message is not None)
             if choice.finish_reason:
                 self._finish = choice.finish_reason
-        usage = bytes(event.usage)
-        if usage and usage != b"null":
-            self._count(usage)
-        error = bytes(event.error)
-        if error and error != b"null" and not self._stream.error:
-            self._stream.error = error
+        if event.usage not in NOTHING:
+            self._count(event.usage)
+        if event.error not in NOTHING and not self._stream.error:
+            self._stream.error = bytes(event.error)
 
     def _decoded(self, data: bytes) -> _Event | None:
         try:
@@ -181,9 +179,8 @@ class ChatReader:
         reasoning = delta.reasoning or delta.reasoning_content
         if reasoning:
             self._reasoning_field = "reasoning" if delta.reasoning else "reasoning_content"
-        details = bytes(delta.reasoning_details)
-        if details and details != b"null":
-            reasoning = self._detailed(details, whole=whole, said=reasoning)
+        if delta.reasoning_details not in NOTHING:
+            reasoning = self._detailed(delta.reasoning_details, whole=whole, said=reasoning)
         if reasoning:
             self._reasoning.append(reasoning)
             deltas.append(ReasoningDelta(reasoning))
@@ -197,7 +194,7 @@ class ChatReader:
             if begun is not None:
                 deltas.append(CallDelta(*begun))
 
-    def _detailed(self, data: bytes, *, whole: bool, said: str | None) -> str:
+    def _detailed(self, data: msgspec.Raw, *, whole: bool, said: str | None) -> str:
         """Keep details; what they say, unless it was `said` beside them."""
         try:
             words = self._details.add(data, whole=whole)
@@ -206,7 +203,7 @@ class ChatReader:
             words = ""
         return said or words
 
-    def _count(self, data: bytes) -> None:
+    def _count(self, data: msgspec.Raw) -> None:
         try:
             usage = _usages.decode(data)
         except msgspec.DecodeError:

@@ -4,11 +4,12 @@ import msgspec
 
 _encode = msgspec.json.encode
 _details = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_strings = msgspec.json.Decoder(str)
 
 _WORDS = ("text", "summary")
 """Fields that come in pieces; of all others the last value holds."""
 
-_NULL = b"null"
+_NULL = msgspec.Raw(b"null")
 
 
 class _Detail:
@@ -19,33 +20,31 @@ class _Detail:
         self.words: dict[str, list[str]] = {}
 
     def add(self, piece: dict[str, msgspec.Raw]) -> str:
-        said: list[str] = []
+        said = ""
         for name, value in piece.items():
-            raw = bytes(value)
-            if name in _WORDS and raw[:1] == b'"':
-                text = msgspec.json.decode(raw, type=str)
+            if name in _WORDS and bytes(value)[:1] == b'"':
+                text = _strings.decode(value)
                 self.words.setdefault(name, []).append(text)
-                said.append(text)
-            if raw != _NULL or name not in self.fields:
+                said += text
+            if value != _NULL or name not in self.fields:
                 self.fields[name] = value
-        return "".join(said)
+        return said
 
     def continued_by(self, piece: dict[str, msgspec.Raw]) -> bool:
         """The same thought goes on: kind and place are the same, and nothing says that it is another."""
-        ids = {bytes(fields.get("id", _RAW_NULL)) for fields in (self.fields, piece)} - {_NULL}
-        whole = "data" in self.fields and "data" in piece
-        same = all(
-            bytes(self.fields.get(name, _RAW_NULL)) == bytes(piece.get(name, _RAW_NULL))
-            for name in ("type", "index")
+        fields = self.fields
+        if "data" in piece and "data" in fields:
+            return False
+        mine, other = fields.get("id", _NULL), piece.get("id", _NULL)
+        return (
+            (mine == other or _NULL in (mine, other))
+            and fields.get("type", _NULL) == piece.get("type", _NULL)
+            and fields.get("index", _NULL) == piece.get("index", _NULL)
         )
-        return same and len(ids) <= 1 and not whole
 
     def encoded(self) -> bytes:
         joined = {name: msgspec.Raw(_encode("".join(words))) for name, words in self.words.items()}
         return _encode({**self.fields, **joined})
-
-
-_RAW_NULL = msgspec.Raw(_NULL)
 
 
 class DetailsReader:
@@ -54,7 +53,7 @@ class DetailsReader:
     def __init__(self) -> None:
         self._details: list[_Detail] = []
 
-    def add(self, data: bytes, *, whole: bool) -> str:
+    def add(self, data: msgspec.Raw | bytes, *, whole: bool) -> str:
         """Take what one event says, or a whole reply; the words in it. Raises `msgspec.DecodeError`."""
         return "".join(self._add(piece, whole=whole) for piece in _details.decode(data))
 

@@ -1,7 +1,7 @@
 """Lets what comes fast and in small pieces gather for a moment, so that not each piece wakes its reader."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import cast
 
 import anyio
 from anyio.abc import ByteStream
@@ -54,6 +54,6 @@ class GatheringStream(ByteStream):
         await self._stream.aclose()
 
     @property
-    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+    def extra_attributes(self) -> Mapping[object, Callable[[], object]]:
         """Those of the stream."""
-        return self._stream.extra_attributes
+        return cast("Mapping[object, Callable[[], object]]", self._stream.extra_attributes)

@@ -12,7 +12,7 @@ from hames.core.profiles import ModelProfile
 from hames.models.calls import is_object
 from hames.models.failures import stream_failure
 from hames.models.messages_blocks import BlockDelta, BlocksReader, maker
-from hames.models.reply_stream import ReplyStream
+from hames.models.reply_stream import NOTHING, ReplyStream
 from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
@@ -161,9 +161,8 @@ class MessagesReader:
             case "message" if whole:
                 self._begin(_messages.decode(data), deltas)
             case _:
-                error = bytes(event.error)
-                if error and error != b"null" and not self._stream.error:
-                    self._stream.error = error
+                if event.error not in NOTHING and not self._stream.error:
+                    self._stream.error = bytes(event.error)
 
     def _note_shape(self, data: bytes, error: Exception) -> None:
         if data.lstrip()[:1] == b"{":

@@ -1,8 +1,13 @@
 """The bytes of one reply, streamed or whole, and what could not be read of them, on any wire. Pure."""
 
+import msgspec
+
 from hames.core.errors import ModelError
 from hames.core.messages import AssistantMessage, Finish
 from hames.models.sse import EventCutter, begins_json
+
+NOTHING = (msgspec.Raw(), msgspec.Raw(b"null"))
+"""A field that is not there, or says nothing."""
 
 
 class ReplyStream:

@@ -11,7 +11,7 @@ from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
 from hames.core.ports import Alive, Delta, Reply
 from hames.models.calls import is_object
 from hames.models.failures import stream_failure
-from hames.models.reply_stream import ReplyStream
+from hames.models.reply_stream import NOTHING, ReplyStream
 from hames.models.responses_items import ItemsReader
 from hames.models.sse import without_halves
 
@@ -193,8 +193,8 @@ class ResponsesReader:
             case "response.queued":
                 deltas.append(Alive(queued=True))
             case "error" | "response.error":
-                self._fail(bytes(event.error) if _some(event.error) else data)
-            case "" if _some(event.error):
+                self._fail(bytes(event.error) if event.error not in NOTHING else data)
+            case "" if event.error not in NOTHING:
                 self._fail(bytes(event.error))
             case _:
                 pass
@@ -210,8 +210,8 @@ class ResponsesReader:
     def _close(self, response: _Response, how: str, deltas: list[Delta]) -> None:
         """The last event, or the whole body. What it says of its state counts before its name."""
         self._model = response.model or ""
-        if _some(response.usage):
-            self._count(bytes(response.usage))
+        if response.usage not in NOTHING:
+            self._count(response.usage)
         self._items.settle(response.output or [], deltas)
         match response.status or how:
             case "completed":
@@ -220,15 +220,15 @@ class ResponsesReader:
                 reason = response.incomplete_details and response.incomplete_details.reason
                 self._finish = _INCOMPLETE.get(reason or "", "other")
             case "failed":
-                self._fail(bytes(response.error) if _some(response.error) else b"{}")
+                self._fail(bytes(response.error) if response.error not in NOTHING else b"{}")
             case _:
-                if _some(response.error):
+                if response.error not in NOTHING:
                     self._fail(bytes(response.error))
 
     def _fail(self, error: bytes) -> None:
         self._stream.error = self._stream.error or error
 
-    def _count(self, data: bytes) -> None:
+    def _count(self, data: msgspec.Raw) -> None:
         try:
             usage = _usages.decode(data)
         except msgspec.DecodeError:
@@ -279,10 +279,6 @@ class ResponsesReader:
     def _reasoning(self) -> Reasoning | None:
         text, layout = self._items.thoughts, self._items.layout()
         return Reasoning(self._mark, text, layout) if text or layout is not None else None
-
-
-def _some(value: msgspec.Raw) -> bool:
-    return bytes(value) not in (b"", b"null")
 
 
 def _name(data: bytes) -> str:
