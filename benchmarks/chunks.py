@@ -5,8 +5,10 @@ python benchmarks/chunks.py [--rounds 7] [--tokens 2000] [--run-tokens 100000] [
 The server is `chunk_server.py`, in a process of its own. `bare` cuts the same bytes into events, decodes each
 with msgspec and keeps the piece of text, nothing else; `bare_json` decodes with the json of Python. `hames`
 takes what comes out of `HttpModel.ask`; `shown` hands it to the listeners of a conversation, whose screen
-writes to /dev/null. All read the same socket with the same `HttpClient`, in this process. `run` is a whole
-`hames -p` with a long answer, its children counted in, that ends with the answer in the log.
+writes to /dev/null. All read with the same `HttpClient`, in this process. Times are of a token; `chunk_us` is
+that of `hames` for each of the `chunks` in which a token came, and `sleeps` how often it slept for a token.
+
+A run is a whole `hames -p` with a long answer, its children counted in, that ends with the answer in the log.
 """
 
 import argparse
@@ -26,10 +28,10 @@ from typing import Any, NamedTuple
 
 import anyio
 import msgspec
-from chunk_server import ENDING, FRAMINGS, OPENING, TLS, TOKEN, Content, Framing
+from chunk_server import ENDING, FRAMINGS, OPENING, TLS, TOKEN, Content, Framing, pieces
 from steps import machine
 
-from hames.assembly.build import wire_for
+from hames.assembly.answerers import wire_for
 from hames.assembly.system import SystemClock
 from hames.channels.terminal.plain import Screen
 from hames.core.ports import Body, Reply
@@ -69,6 +71,11 @@ class Case(NamedTuple):
             f"https://localhost:{ports.tls}" if self.framing == "tls" else f"http://127.0.0.1:{ports.plain}"
         )
         return f"{place}/{self.content}/{self.framing}/{self.tokens}/v1"
+
+    @property
+    def chunks(self) -> float:
+        """In how many pieces a token comes; 1 where it comes together with others."""
+        return max(1.0, len(pieces(self.wire, self.content, self.framing, self.tokens)) / self.tokens)
 
     def told(self) -> str:
         """What a reader has to end up with."""
@@ -213,8 +220,10 @@ async def measure(case: Case, ports: Ports, rounds: int, show: Callable[[str], o
         "wire": case.wire,
         "content": case.content,
         "framing": case.framing,
+        "chunks": round(case.chunks, 1),
         "sleeps": round(statistics.median(one.sleeps for one in costs["hames"][1:]), 2),
         **{f"{name}_us": round(value, 2) for name, value in us.items()},
+        "chunk_us": round(us["hames"] / case.chunks, 2),
         "ratio": round(statistics.median(ratios), 2),
     }
 
@@ -280,8 +289,8 @@ def missed(rows: list[dict[str, Any]], runs: list[dict[str, Any]]) -> list[str]:
         name = f"{row['wire']} {row['content']} {row['framing']}"
         if row["ratio"] > MOST_RATIO:
             found.append(f"{name}: {row['ratio']} times the bare reader")
-        if row["framing"] != "scraps" and row["hames_us"] > MOST_US:
-            found.append(f"{name}: {row['hames_us']} us a token")
+        if row["chunk_us"] > MOST_US:
+            found.append(f"{name}: {row['chunk_us']} us a chunk")
     found += [f"{r['wire']} {r['framing']}: a run of {r['cpu_s']} s" for r in runs if r["cpu_s"] > MOST_RUN_S]
     return found
 
@@ -306,7 +315,11 @@ def main() -> int:
     )
     result: dict[str, Any] = {"machine": machine(), "rounds": rounds, "tokens": tokens}
     with serving() as ports, Path(os.devnull).open("w") as nowhere:
-        cases = [Case(*each, tokens) for each in CASES if asked.only in " ".join(each)]
+        cases = [
+            Case(wire, content, framing, tokens // 8 if framing == "scraps" else tokens)
+            for wire, content, framing in CASES
+            if asked.only in f"{wire} {content} {framing}"
+        ]
         result["rows"] = [anyio.run(measure, case, ports, rounds, nowhere.write) for case in cases]
         print(table(result["rows"]))
         result["runs"] = [

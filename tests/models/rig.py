@@ -4,7 +4,7 @@ import asyncio
 import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -43,6 +43,37 @@ def server_tls() -> ssl.SSLContext:
 def trusting_tls() -> ssl.SSLContext:
     """What a client accepts it with."""
     return ssl.create_default_context(cafile=TLS / "localhost.pem")
+
+
+class Sealing:
+    """The server's end of TLS, piece by piece: what is sealed can be changed before it is sent."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._came, self._made = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._cipher = server_tls().wrap_bio(self._came, self._made, server_side=True)
+
+    async def request(self) -> bytes:
+        """The first request; it has to be small."""
+        while True:
+            try:
+                self._cipher.do_handshake()
+                return self._cipher.read()
+            except ssl.SSLWantReadError:
+                self._writer.write(self._made.read())
+                self._came.write(await self._reader.read(65536))
+
+    def sealed(self, piece: bytes) -> bytes:
+        """A piece as a record of its own."""
+        self._cipher.write(piece)
+        return self._made.read()
+
+    def farewell(self) -> bytes:
+        """The record that ends the connection."""
+        with suppress(ssl.SSLWantReadError):
+            self._cipher.unwrap()
+        return self._made.read()
 
 
 async def read_request(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:

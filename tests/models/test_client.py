@@ -8,7 +8,18 @@ import pytest
 from hames.core.errors import ModelError
 from hames.models.client import IDLE_MOST, IDLE_S, HttpClient
 from hames.testing.clock import VirtualClock
-from tests.models.rig import Echo, body_of, client, read_request, response, talking, to
+from tests.models.rig import (
+    Echo,
+    Sealing,
+    Talk,
+    body_of,
+    client,
+    read_request,
+    response,
+    talking,
+    to,
+    trusting_tls,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -247,3 +258,56 @@ async def test_a_cancelled_request_leaves_no_connection_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.wait_for(ended.wait(), 5)
+
+
+PIECES = [b"%d " % number for number in range(50)]
+OPEN_END = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+def sealed(last: str, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n") -> Talk:
+    """Answers with pieces that are sealed each by itself, and something `last`, all in one write."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sealing = Sealing(reader, writer)
+        await sealing.request()
+        records = [sealing.sealed(piece) for piece in (head, *PIECES)]
+        match last:
+            case "farewell":
+                records.append(sealing.farewell())
+            case "broken":
+                record = bytearray(sealing.sealed(b"more"))
+                record[-1] ^= 1
+                records.append(bytes(record))
+            case _:
+                pass
+        writer.write(b"".join(records))
+        writer.write_eof()
+        await reader.read()
+
+    return talk
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [("farewell", "closed in the middle"), ("broken", "lost"), ("", "closed in the middle")],
+)
+async def test_what_has_come_over_tls_is_read_before_what_went_wrong_is_said(last: str, words: str) -> None:
+    got: list[bytes] = []
+    async with talking(sealed(last)) as port, client(make_tls=trusting_tls) as http:
+        exchange = await http.post(to(f"https://localhost:{port}/"))
+
+        async def read_all() -> None:
+            while True:
+                got.append(await exchange.receive(10.0))
+
+        with pytest.raises(ModelError, match=words) as caught:
+            await read_all()
+        await exchange.close()
+    assert caught.value.kind == "transport"
+    assert b"".join(got) == b"".join(PIECES)
+
+
+@pytest.mark.parametrize("last", ["farewell", ""])
+async def test_a_body_that_ends_with_the_connection_is_whole_over_tls(last: str) -> None:
+    async with talking(sealed(last, OPEN_END)) as port, client(make_tls=trusting_tls) as http:
+        assert await body_of(await http.post(to(f"https://localhost:{port}/"))) == b"".join(PIECES)

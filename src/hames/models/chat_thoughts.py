@@ -6,7 +6,7 @@ _encode = msgspec.json.encode
 _details = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 _strings = msgspec.json.Decoder(str)
 
-_WORDS = ("text", "summary")
+_WORDS = frozenset(("text", "summary"))
 """Fields that come in pieces; of all others the last value holds."""
 
 _NULL = msgspec.Raw(b"null")
@@ -66,8 +66,10 @@ class DetailsReader:
 
     def _open(self, piece: dict[str, msgspec.Raw]) -> _Detail | None:
         """The detail that `piece` goes on with: where it names its place, any; else only the last."""
-        candidates = self._details if "index" in piece else self._details[-1:]
-        return next((each for each in reversed(candidates) if each.continued_by(piece)), None)
+        for each in reversed(self._details if "index" in piece else self._details[-1:]):
+            if each.continued_by(piece):
+                return each
+        return None
 
     def encoded(self) -> str | None:
         """All of them as JSON, as they go back; None if there are none."""

@@ -8,6 +8,7 @@ from contextlib import suppress
 import anyio
 import msgspec
 from anyio.abc import AnyByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute
 
 from hames.core.errors import ModelError
 from hames.core.ports import Clock
@@ -39,6 +40,7 @@ class Connection:
     def __init__(self, stream: AnyByteStream) -> None:
         self.stream = stream
         self.used_at: float | None = None
+        self._cipher = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - no Django query
         self._arrivals = select.poll()
         raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
         self._arrivals.register(raw.fileno(), select.POLLIN)
@@ -46,6 +48,18 @@ class Connection:
     def quiet(self) -> bool:
         """Nothing has come since the last response, the end of the connection included."""
         return not self._arrivals.poll(0)
+
+    def at_hand(self) -> bytes:
+        """The next piece of what TLS holds already, which gives one at a time; none if it holds no whole one.
+
+        Raises `OSError`. An end is not told here: whoever waits is told of it.
+        """
+        if self._cipher is None:
+            return b""
+        try:
+            return self._cipher.read(_JOIN_BYTES)
+        except (ssl.SSLWantReadError, ssl.SSLEOFError):
+            return b""
 
     async def drop(self) -> None:
         await anyio.aclose_forcefully(self.stream)
@@ -77,20 +91,25 @@ class Exchange:
 
         Raises `ModelError`: `stalled` or `transport`.
         """
-        data = b""
-        with anyio.move_on_after(limit_s) as scope:
-            try:
-                data = await self._connection.stream.receive()
-            except anyio.EndOfStream:
-                pass
-            except (OSError, anyio.BrokenResourceError) as error:
-                raise self._failed(f"the connection was lost: {why(error)}") from error
-        if scope.cancelled_caught:
-            raise ModelError("stalled", f"{self._address.authority} sent nothing for {limit_s:g} s")
+        try:
+            # A limit costs more than to read: it is only set where there is something to wait for.
+            data = self._connection.at_hand() or await self._wait(limit_s)
+        except (OSError, anyio.BrokenResourceError) as error:
+            raise self._failed(f"the connection was lost: {why(error)}") from error
         try:
             return self._trip.feed(data)
         except BadHttp as error:
             raise self._failed(str(error)) from error
+
+    async def _wait(self, limit_s: float) -> bytes:
+        """The next bytes from the connection; none when it has ended."""
+        data = b""
+        with anyio.move_on_after(limit_s) as scope:
+            with suppress(anyio.EndOfStream):
+                data = await self._connection.stream.receive()
+        if scope.cancelled_caught:
+            raise ModelError("stalled", f"{self._address.authority} sent nothing for {limit_s:g} s")
+        return data
 
     async def close(self) -> None:
         """Keep the connection for the next request if it can serve one, else drop it."""
