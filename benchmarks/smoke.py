@@ -13,6 +13,7 @@ ROUNDS = (
     ("launcher.py", "--quick"),
     ("durable.py", "--quick"),
     ("snapshots.py", "--quick"),
+    ("chunks.py", "--quick"),
 )
 
 
