@@ -41,6 +41,7 @@ class Connection:
         self.stream = stream
         self.used_at: float | None = None
         self._cipher = stream.extra(TLSAttribute.ssl_object, None)  # noqa: S610 - no Django query
+        self._broken: ssl.SSLError | None = None
         self._arrivals = select.poll()
         raw = stream.extra(SocketAttribute.raw_socket)  # noqa: S610 - a socket, not a Django query
         self._arrivals.register(raw.fileno(), select.POLLIN)
@@ -50,16 +51,23 @@ class Connection:
         return not self._arrivals.poll(0)
 
     def at_hand(self) -> bytes:
-        """The next piece of what TLS holds already, which gives one at a time; none if it holds no whole one.
+        """All that TLS holds already; to whoever waits it gives it piece by piece. None if it holds nothing.
 
-        Raises `OSError`. An end is not told here: whoever waits is told of it.
+        Raises `OSError` once all before it has been given. An end is not told here: whoever waits is told.
         """
         if self._cipher is None:
             return b""
+        pieces: list[bytes] = []
         try:
-            return self._cipher.read(_JOIN_BYTES)
+            while self._broken is None and (piece := self._cipher.read(_JOIN_BYTES)):
+                pieces.append(piece)
         except (ssl.SSLWantReadError, ssl.SSLEOFError):
-            return b""
+            pass
+        except ssl.SSLError as error:
+            self._broken = error  # It is told only once, and then looks like an end.
+        if self._broken is not None and not pieces:
+            raise self._broken
+        return b"".join(pieces)
 
     async def drop(self) -> None:
         await anyio.aclose_forcefully(self.stream)

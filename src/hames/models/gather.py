@@ -15,7 +15,7 @@ QUICK_S = 0.002
 SMALL_BYTES = 16 * 1024
 """More than this at once has gathered by itself."""
 
-QUICK_PIECES = 32
+QUICK_PIECES = 16
 """So many have to come fast, one after the other: a short reply is never kept waiting."""
 
 
