@@ -4,16 +4,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hames.assembly.build import build
+from hames.assembly.build import Unsaid, build
 from hames.assembly.models import profile_for
 from hames.assembly.settings import Flags, Settings
 from hames.assembly.settings_file import Choices
 from hames.channels.headless import NobodyHere
-from hames.core.errors import ArgumentProblem, ConfigError, SandboxError
+from hames.core.errors import ArgumentProblem, ConfigError, ModelError, SandboxError
 from hames.core.events import CallFinished, CallIntended, Effect
 from hames.core.messages import Text
 from hames.core.ports import CallContext, Subject, ToolResult, ToolSpec, Words
 from hames.policies.modes import Mode
+from hames.testing.clock import VirtualClock
 from hames.testing.scripted import Scripted, ScriptedCall, ScriptedModel
 from tests.assembly.conftest import House
 
@@ -108,6 +109,20 @@ async def test_all_tools_work_together_inside_the_boundary(house: House) -> None
     assert "a.py" in texts[5]
     assert not any("the key" in text for text in texts)
     assert not Path("/etc/hames-was-here").exists()
+
+
+async def test_all_parts_keep_the_time_of_the_clock_that_is_given(house: House) -> None:
+    clock = VirtualClock(1_000_000.0, jump=True)
+    settings = house.load(environ=environ(house))
+    busy = ScriptedModel([ModelError("rate", "slow down", wait_s=1200.0)])
+    async with build(settings, NobodyHere(), "auto", model=busy, unsaid=Unsaid(clock=clock)) as parts:
+        session = await parts.host.open()
+        ended = await session.say([Words((Text("go"),))])
+        entries = await parts.store.read(session.id)
+    assert ended.ending == "done"
+    assert clock.elapsed() >= 1200.0
+    assert entries[0].at_ms == 1_000_000_000
+    assert entries[-1].at_ms >= 1_001_200_000
 
 
 PATCH = "*** Begin Patch\n*** Add File: a\n+one\n*** End Patch"

@@ -78,6 +78,27 @@ def test_every_fault_that_passes_comes_sooner_or_later() -> None:
     assert not found & (FINAL | LONG | EFFECTIVE)
 
 
+class Counted:
+    """Says which request it was asked for, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def reply(self, number: int, body: bytes) -> Served:
+        self.asked += 1
+        return Served(text=f"{number}: {body.count(b'content')}")
+
+
+def test_a_script_that_looks_at_the_request_is_asked_once_for_each_true_reply() -> None:
+    script = Counted()
+    chaos = Chaos(script, 1, 1.0, ["500"])
+    for at in range(3):
+        while chaos.given == at:
+            taken = chaos.take("chat", conversation(at))
+        assert taken.reply.text == f"{at + 1}: {conversation(at).count(b'content')}"
+    assert script.asked == 3
+
+
 def test_the_same_request_gets_its_true_reply_again() -> None:
     chaos = Chaos(script(), 1, 0.0)
     first = chaos.take("chat", conversation(0))

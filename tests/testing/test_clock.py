@@ -1,10 +1,10 @@
-"""The virtual clock."""
+"""Clocks of tests."""
 
 import anyio
 import pytest
 
 from hames.core.ports import Clock
-from hames.testing.clock import VirtualClock
+from hames.testing.clock import QuickClock, VirtualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -85,3 +85,11 @@ async def test_time_that_nobody_moves_stands_still() -> None:
     clock = VirtualClock(50.0)
     await clock.sleep(0)
     assert (clock.now(), clock.elapsed()) == (50.0, 0.0)
+
+
+async def test_a_quick_clock_lets_an_hour_pass_in_a_moment_of_real_time() -> None:
+    clock: Clock = QuickClock(100_000, 50.0)
+    begun_s = anyio.current_time()
+    await clock.sleep(3600)
+    assert 3600 <= clock.elapsed() <= clock.now() - 50.0
+    assert 0.036 <= anyio.current_time() - begun_s < 30

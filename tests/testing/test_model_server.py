@@ -140,3 +140,24 @@ def test_as_a_process_it_ends_at_once_without_an_input(tmp_path: Path) -> None:
         for stdin in (subprocess.DEVNULL, file):
             done = subprocess.run(command, stdin=stdin, capture_output=True, timeout=20, check=True)
             assert done.stdout.startswith(b"http://127.0.0.1:")
+
+
+class Echo:
+    """Says how long a request is, and keeps which ones it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def reply(self, number: int, body: bytes) -> Served:
+        self.asked.append(number)
+        return Served(text=f"{len(body)} bytes")
+
+
+async def test_what_is_said_may_depend_on_what_is_asked() -> None:
+    short, long = body(USER), body(USER, USER)
+    echo = Echo()
+    async with running(ModelServer(echo)) as server:
+        answers = [await post(server.base_url, each) for each in (short, long)]
+    assert f"{len(short)} bytes".encode() in answers[0]
+    assert f"{len(long)} bytes".encode() in answers[1]
+    assert echo.asked == [1, 2]

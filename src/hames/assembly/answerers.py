@@ -6,9 +6,9 @@ from functools import partial
 from hames.assembly.gates import gate_for
 from hames.assembly.models import Candidate, candidates, profile_for
 from hames.assembly.settings import Settings
-from hames.assembly.system import SystemChance, SystemClock
+from hames.assembly.system import SystemChance
 from hames.core.errors import ModelError
-from hames.core.ports import AskOptions, Gate, Model, Wire
+from hames.core.ports import AskOptions, Clock, Gate, Model, Wire
 from hames.core.profiles import ModelProfile
 from hames.loop.asking import Answerer
 from hames.models.chat import ChatWire
@@ -21,13 +21,13 @@ Asked = Callable[[ModelProfile, Wire], Model]
 """Who answers over a wire."""
 
 
-def client_for(settings: Settings, clock: SystemClock) -> HttpClient:
+def client_for(settings: Settings, clock: Clock) -> HttpClient:
     """What sends the requests to all who may be asked. To be closed."""
     return HttpClient(clock, proxies=settings.proxies)
 
 
 def answerers_for(
-    settings: Settings, clock: SystemClock, client: HttpClient, model: Model | None = None
+    settings: Settings, clock: Clock, client: HttpClient, model: Model | None = None
 ) -> tuple[Answerer, ...]:
     """The model of the settings, and those that stand in for it, in their order; or only `model`.
 
@@ -44,9 +44,9 @@ def answerers_for(
     return (_answerer(profile_for(settings), options, asked, OpenGate(clock, SystemChance())),)
 
 
-def _over_http(settings: Settings, clock: SystemClock, client: HttpClient, candidate: Candidate) -> Answerer:
+def _over_http(settings: Settings, clock: Clock, client: HttpClient, candidate: Candidate) -> Answerer:
     key = candidate.key.reveal() if candidate.key is not None else None
-    gate = gate_for(settings, candidate.profile.provider.base_url, key, candidate.concurrency)
+    gate = gate_for(settings, clock, candidate.profile.provider.base_url, key, candidate.concurrency)
 
     def asked(profile: ModelProfile, wire: Wire) -> Model:
         return HttpModel(profile, wire, client, clock, key)

@@ -21,7 +21,7 @@ from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
 from hames.core.limits import PATIENCE_S
-from hames.core.ports import Approver, Model, Sandbox, SandboxPolicy, Tool, Tools
+from hames.core.ports import Approver, Clock, Model, Sandbox, SandboxPolicy, Tool, Tools
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Guards, TurnLimits
 from hames.policies.modes import Mode
@@ -63,10 +63,11 @@ class Parts(msgspec.Struct, frozen=True):
 
 class Unsaid(msgspec.Struct, frozen=True):
     """What a channel does where the settings do not say: how long commands outlive this process, and how long
-    a provider is waited for (None: for ever). In seconds."""
+    a provider is waited for (None: for ever), in seconds; and whose time all of it keeps."""
 
     orphan_s: float = ORPHAN_S
     patience_s: float | None = PATIENCE_S
+    clock: Clock = msgspec.field(default_factory=SystemClock)
 
 
 UNSAID = Unsaid()
@@ -88,7 +89,7 @@ async def build(
     `unsaid` holds where the settings do not say.
     Raises `ConfigError`, `SandboxError` and `StoreError`.
     """
-    clock, listeners = SystemClock(), Listeners()
+    clock, listeners = unsaid.clock, Listeners()
     client = client_for(settings, clock)
     answerers = answerers_for(settings, clock, client, model)
     policy = policy_for(settings, mode)
@@ -97,7 +98,7 @@ async def build(
     orphan_s = unsaid.orphan_s if settings.orphan_s is None else settings.orphan_s
     async with (
         client,
-        open_store(settings) as store,
+        open_store(settings, clock) as store,
         _launched(settings, sandbox, orphan_s) as launched,
     ):
         runtime, launcher, files = launched
@@ -184,9 +185,9 @@ async def _launched(settings: Settings, sandbox: Sandbox, orphan_s: float) -> As
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncGenerator[SqliteStore]:
+async def open_store(settings: Settings, clock: Clock | None = None) -> AsyncGenerator[SqliteStore]:
     """The log of this user, closed at the end."""
-    async with await open_sqlite(settings.directories.state, SystemClock()) as store:
+    async with await open_sqlite(settings.directories.state, clock or SystemClock()) as store:
         yield store
 
 

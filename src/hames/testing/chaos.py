@@ -9,7 +9,7 @@ import msgspec
 
 from hames.core.profiles import WireName
 from hames.testing.faults import EFFECTIVE, FAULTS, FINAL, LONG, ONCE, spoiled
-from hames.testing.script import Script, Served
+from hames.testing.script import Play, Served
 
 IN_A_ROW = 2
 """So many faults come before one true reply at most."""
@@ -39,7 +39,7 @@ class Chaos:
     """
 
     def __init__(
-        self, script: Script, seed: int, rate: float = 0.05, faults: Sequence[str] = PASSING
+        self, script: Play, seed: int, rate: float = 0.05, faults: Sequence[str] = PASSING
     ) -> None:
         self._script = script
         self._seed = seed
@@ -69,7 +69,7 @@ class Chaos:
     def _plan(self, wire: WireName, body: bytes) -> list[Served]:
         """What comes in place of the next true reply, and last the reply itself or what carries it."""
         chance = Random(f"{self._seed} {sum(body.count(mark) for mark in _SAID)}")
-        true = msgspec.structs.replace(self._script.reply(self.given + 1), repeat=1)
+        true = msgspec.structs.replace(self._script.reply(self.given + 1, body), repeat=1)
         before: list[Served] = []
         last = true
         for _ in range(IN_A_ROW):

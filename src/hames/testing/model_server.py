@@ -27,7 +27,7 @@ from hames.testing.messages_rules import broken_messages_rule
 from hames.testing.overflows import overflow
 from hames.testing.request_rules import Rules, broken_rule, messages_end
 from hames.testing.responses_rules import broken_responses_rule, input_end
-from hames.testing.script import Script, Served, ServedUsage, read_script
+from hames.testing.script import Play, Served, ServedUsage, read_script
 from hames.testing.scripted import MODEL_NAME
 
 
@@ -67,7 +67,7 @@ class ModelServer:
 
     def __init__(
         self,
-        script: Script | Chaos,
+        script: Play | Chaos,
         *,
         rules: Rules = "none",
         watch: bool = False,
@@ -139,7 +139,7 @@ class ModelServer:
             self.served = self._script.given
             return taken.number, taken.reply
         self.served += 1
-        return self.served, self._script.reply(self.served)
+        return self.served, self._script.reply(self.served, body)
 
     def _problem(self, wire: WireName, body: bytes) -> str:
         """The rule of its wire that a request breaks."""

@@ -92,6 +92,14 @@ class Served(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     repeat: int = 1
 
 
+class Play(Protocol):
+    """What a scripted model says."""
+
+    def reply(self, number: int, body: bytes) -> Served:
+        """The true reply to request `number`, from 1: asked for once for each number, with the request."""
+        ...
+
+
 class Script:
     """Replies by the number of the request; after the end a final text."""
 
@@ -101,8 +109,9 @@ class Script:
         for reply in replies:
             self._ends.append(reply.repeat + (self._ends[-1] if self._ends else 0))
 
-    def reply(self, number: int) -> Served:
-        """The reply to request `number`, from 1."""
+    def reply(self, number: int, body: bytes = b"") -> Served:
+        """See `Play`. What is asked does not matter."""
+        del body
         at = bisect_right(self._ends, number - 1)
         return self._replies[at] if at < len(self._replies) else Served(text="The script has ended.")
 
