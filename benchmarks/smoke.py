@@ -14,6 +14,7 @@ ROUNDS = (
     ("durable.py", "--quick"),
     ("snapshots.py", "--quick"),
     ("chunks.py", "--quick"),
+    ("compound.py", "--quick"),
 )
 
 
