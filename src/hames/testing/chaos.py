@@ -38,9 +38,7 @@ class Chaos:
     loses none. It serves one session: several need one each.
     """
 
-    def __init__(
-        self, script: Play, seed: int, rate: float = 0.05, faults: Sequence[str] = PASSING
-    ) -> None:
+    def __init__(self, script: Play, seed: int, rate: float = 0.05, faults: Sequence[str] = PASSING) -> None:
         self._script = script
         self._seed = seed
         self._rate = rate
