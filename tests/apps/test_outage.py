@@ -117,17 +117,17 @@ async def test_patience_that_ends_is_told_with_its_own_code_and_the_way_to_go_on
     assert effects(outside) == ["a", "b"]
 
 
-class Limited(Script):
+class Limited:
     """Sends everybody off until `until`, by the monotonic clock; it begins with the first request."""
 
     def __init__(self, away_s: float) -> None:
-        super().__init__([DONE])
         self._away_s = away_s
         self.until = 0.0
         self.begun = anyio.Event()
 
-    def reply(self, number: int) -> Served:
-        """See `Script`."""
+    def reply(self, number: int, body: bytes) -> Served:
+        """See `Play`."""
+        del number, body
         now = time.monotonic()
         self.until = self.until or now + self._away_s
         self.begun.set()
