@@ -5,16 +5,19 @@ from hashlib import sha256
 
 import msgspec
 
-from hames.core.events import RequestSent
+from hames.core.events import Cost, RequestSent
 from hames.core.ids import BlobId, blob_id
 from hames.core.messages import Image, Message, ToolMessage, UserMessage, result_place
 from hames.core.ports import AskOptions, Body, BodyWire, Pinned
 
 
 class Assembled(msgspec.Struct, frozen=True):
-    """A request body, and what of it is new to the log: `blobs` are the bytes behind the ids."""
+    """A request body, and what of it is new to the log: `blobs` are the bytes behind the ids. `prefix` is the
+    size of what comes before the `options`."""
 
     body: Body
+    prefix: int
+    options: AskOptions
     head: BlobId
     added: tuple[BlobId, ...]
     tail: BlobId
@@ -85,6 +88,8 @@ class Assembler:
         self._tail = tail
         return Assembled(
             body=Body((prefix, tail), len(prefix) + len(tail), digest.hexdigest()),
+            prefix=len(prefix),
+            options=options,
             head=blob_id(self._head),
             added=tuple(blob_id(piece) for piece in self._added),
             tail=blob_id(tail),
@@ -117,7 +122,9 @@ class Assembler:
         self._digest.update(piece)
 
 
-def request_event(assembled: Assembled, step: int, attempt: int, segment: int) -> RequestSent:
+def request_event(
+    assembled: Assembled, step: int, attempt: int, segment: int, most: Cost | None = None
+) -> RequestSent:
     """The event that says this body is sent. A later attempt sends the same bytes and adds nothing."""
     return RequestSent(
         step=step,
@@ -129,6 +136,7 @@ def request_event(assembled: Assembled, step: int, attempt: int, segment: int) -
         sha256=assembled.body.sha256,
         size=assembled.body.size,
         extends=assembled.extends,
+        most=most,
     )
 
 

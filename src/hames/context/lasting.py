@@ -4,7 +4,9 @@ import msgspec
 
 from hames.core.events import (
     CallFinished,
+    ChildReported,
     ContextShrunk,
+    Cost,
     Entry,
     JobDetached,
     JobFinished,
@@ -16,17 +18,21 @@ from hames.core.events import (
     RequestSent,
     SettingsPinned,
     SnapshotTaken,
+    TurnEnded,
     TurnStarted,
     Usage,
     UserSpoke,
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import BlobId, CallId, JobId
+from hames.core.ids import BlobId, CallId, JobId, SessionId
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """What the session has used so far. `nano_usd` is None as soon as one price was not known."""
+    """What the session and its children have used so far. `nano_usd` is None as soon as one price was not
+    known; `estimated_nano_usd` of it are the most that could be, where nobody has said what it was.
+    `requests` and `replies` are the session's own.
+    """
 
     requests: int = 0
     replies: int = 0
@@ -35,19 +41,38 @@ class Totals(msgspec.Struct, frozen=True):
     output: int = 0
     reasoning: int = 0
     nano_usd: int | None = 0
+    estimated_nano_usd: int = 0
 
-    def plus(self, usage: Usage, nano_usd: int | None) -> "Totals":
-        """These totals and one reply more."""
+    @property
+    def tokens(self) -> int:
+        """All tokens, in and out."""
+        return self.input + self.output
+
+    def plus(self, cost: Cost, *, estimated: bool = False) -> "Totals":
+        """These totals and so much more."""
+        usage, nano_usd = cost.usage, cost.nano_usd
         known = self.nano_usd is not None and nano_usd is not None
         return msgspec.structs.replace(
             self,
-            replies=self.replies + 1,
             input=self.input + usage.input,
             cached=self.cached + usage.cached,
             output=self.output + usage.output,
             reasoning=self.reasoning + usage.reasoning,
             nano_usd=(self.nano_usd or 0) + (nano_usd or 0) if known else None,
+            estimated_nano_usd=self.estimated_nano_usd + ((nano_usd or 0) if estimated else 0),
         )
+
+    @property
+    def cost(self) -> Cost:
+        """The tokens and the money of it."""
+        return Cost(Usage(self.input, self.cached, self.output, self.reasoning), self.nano_usd)
+
+
+class Reserved(msgspec.Struct, frozen=True):
+    """What is set aside for an attempt whose end is not known (yet), and whom it asks."""
+
+    model: str
+    cost: Cost
 
 
 class Wait(msgspec.Struct, frozen=True):
@@ -78,7 +103,7 @@ class Lasting:
     `step`, `turns` and `segments` are the highest numbers that were given. `tree` is the last snapshot,
     `packs` are what holds the contents of all of them. `model` is who is asked, as `provider/model`;
     `nano_usd` is what each has cost, and `windows` how large the window of each is at most, where a failure
-    has shown it.
+    has shown it. `reserved` is set aside for the last attempt, as long as its end is not known.
     """
 
     def __init__(self) -> None:
@@ -92,6 +117,7 @@ class Lasting:
         self.trouble = Trouble()
         self.model = ""
         self.nano_usd: dict[str, int] = {}
+        self.reserved: Reserved | None = None
         self.windows: dict[str, int] = {}
         self.jobs: dict[JobId, JobStarted] = {}
         self.detached: set[JobId] = set()
@@ -99,6 +125,7 @@ class Lasting:
         self.tree: BlobId | None = None
         self.packs: list[BlobId] = []
         self._dedup: set[str] = set()
+        self._children: dict[SessionId, Cost] = {}
 
     def keep(self, entry: Entry) -> None:
         """Take in the next entry."""
@@ -106,6 +133,8 @@ class Lasting:
         match entry.event:
             case RequestSent() | ModelReplied() as event:
                 self._count(event)
+            case TurnStarted() | TurnEnded() | ChildReported() as event:
+                self._settle(event)
             case ModelFailed() | WaitStarted() | WaitEnded() as event:
                 self._fail(event, entry.at_ms)
             case SettingsPinned() | ModeChanged() | ContextShrunk() as event:
@@ -114,8 +143,6 @@ class Lasting:
                 self._run(event)
             case CallFinished(call=call, output=output) if output is not None:
                 self.outputs[call] = output
-            case TurnStarted(turn=turn):
-                self.turns, self.trouble, self.wait = turn, Trouble(), None
             case UserSpoke(dedup=dedup) if dedup is not None:
                 self._dedup.add(dedup)
             case SnapshotTaken(tree=tree, packs=packs):
@@ -133,20 +160,63 @@ class Lasting:
         """Whether words with this key are in the log already."""
         return dedup is not None and dedup in self._dedup
 
+    @property
+    def spent(self) -> Totals:
+        """The totals, and what is set aside for the attempt that is under way."""
+        reserved = self.reserved
+        return self.totals if reserved is None else self.totals.plus(reserved.cost, estimated=True)
+
     def _count(self, event: RequestSent | ModelReplied) -> None:
         if isinstance(event, RequestSent):
+            self._lose()
             self.step, self.segments = event.step, max(self.segments, event.segment)
             self.totals = msgspec.structs.replace(self.totals, requests=self.totals.requests + 1)
+            if event.most is not None:
+                self.reserved = Reserved(self.model, event.most)
             return
-        self.totals, self.wait = self.totals.plus(event.usage, event.nano_usd), None
-        self.nano_usd[self.model] = self.nano_usd.get(self.model, 0) + (event.nano_usd or 0)
+        self.reserved = None
+        self.totals = msgspec.structs.replace(self.totals, replies=self.totals.replies + 1)
+        self._pay(self.model, Cost(event.usage, event.nano_usd), estimated=event.estimated)
+        self.wait = None
         self.trouble = Trouble()
+
+    def _lose(self) -> None:
+        """The end of the last attempt will never be known: all that was set aside for it counts."""
+        reserved, self.reserved = self.reserved, None
+        if reserved is not None:
+            self._pay(reserved.model, reserved.cost, estimated=True)
+
+    def _pay(self, model: str, cost: Cost, *, estimated: bool) -> None:
+        self.totals = self.totals.plus(cost, estimated=estimated)
+        self.nano_usd[model] = self.nano_usd.get(model, 0) + (cost.nano_usd or 0)
+
+    def _settle(self, event: TurnStarted | TurnEnded | ChildReported) -> None:
+        match event:
+            case TurnStarted(turn=turn):
+                self._lose()
+                self.turns, self.trouble, self.wait = turn, Trouble(), None
+            case TurnEnded():
+                self._lose()
+            case ChildReported(child=child, cost=cost):
+                if cost is not None:
+                    self._report(child, cost)
+
+    def _report(self, child: SessionId, cost: Cost) -> None:
+        """A child says what it has cost in all: what it said before is part of that."""
+        known = self._children.get(child, Cost(Usage(), 0))
+        self._children[child] = cost
+        more = Usage(*(new - old for new, old in zip(_numbers(cost), _numbers(known), strict=True)))
+        nano_usd = None if cost.nano_usd is None else cost.nano_usd - (known.nano_usd or 0)
+        self.totals = self.totals.plus(Cost(more, nano_usd))
 
     def _fail(self, event: ModelFailed | WaitStarted | WaitEnded, at_ms: int) -> None:
         match event:
             case ModelFailed(kind=kind, window=window):
                 self.trouble.kinds[kind] = self.trouble.kinds.get(kind, 0) + 1
                 self.trouble.spent_ms += event.elapsed_ms
+                self.reserved = None
+                if event.cost is not None:
+                    self._pay(self.model, event.cost, estimated=True)
                 if window is not None:
                     self.windows[self.model] = min(window, self.windows.get(self.model, window))
             case WaitStarted():
@@ -174,3 +244,8 @@ class Lasting:
                 self.detached.discard(event.job)
                 if event.output is not None:
                     self.outputs[CallId(event.job)] = event.output
+
+
+def _numbers(cost: Cost) -> tuple[int, int, int, int]:
+    usage = cost.usage
+    return usage.input, usage.cached, usage.output, usage.reasoning

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hames.context.lasting import Lasting
+from hames.context.pace import Pace
 from hames.context.progress import Progress
 from hames.context.rewinding import taken_back
 from hames.core.events import (
@@ -73,6 +74,13 @@ class LastRequest(msgspec.Struct, frozen=True):
     messages: int
 
 
+class Counted(msgspec.Struct, frozen=True):
+    """The last request of the segment whose tokens the provider has counted, and its size in bytes."""
+
+    tokens: int
+    size: int
+
+
 class View(Lasting):
     """A session as its events have left it. Only `fold` and `pass_over` change it; everybody else reads.
 
@@ -88,10 +96,12 @@ class View(Lasting):
         self.turn = 0
         self.turn_open = False
         self.turn_steps = 0
+        self.pace = Pace()
         self.ended: TurnEnded | None = None
         self.messages: list[Message] = []
         self.reply: ModelReplied | None = None
         self.last_request: LastRequest | None = None
+        self.counted: Counted | None = None
         self.cwd = ""
         self.seen: dict[str, str] = {}
         self.todos: tuple[Todo, ...] = ()
@@ -105,6 +115,7 @@ class View(Lasting):
     def fold(self, entry: Entry) -> None:
         """Take in the next entry. A `Rewound` is none of these: whoever writes one folds the log again."""
         self.keep(entry)
+        self.pace.take(entry)
         if entry.event is not None:
             self.progress.take(entry.event)
             self._take(entry.event, entry)
@@ -172,7 +183,7 @@ class View(Lasting):
             self.opened, self.cwd = event, event.workspace
             return
         if event.segment != self.segment:
-            self.last_request = None
+            self.last_request = self.counted = None
         self.pinned, self.segment = event, event.segment
 
     def _news(self, event: UserSpoke | JobStarted | JobFinished | ChildReported) -> None:
@@ -207,6 +218,8 @@ class View(Lasting):
             self.last_request = LastRequest(entry.seq, event, len(self.messages))
             return
         self.reply = event
+        if self.last_request is not None and event.usage.input and not event.estimated:
+            self.counted = Counted(event.usage.input, self.last_request.event.size)
         self.turn_steps += 1
         self.messages.append(event.message)
         # A turn is open as long as it has calls: also where a repair took its start away.
@@ -281,7 +294,7 @@ class View(Lasting):
 
     def _shrink(self, event: ContextShrunk) -> None:
         self.segment = event.segment
-        self.last_request = None
+        self.last_request = self.counted = None
         gone = set(event.cleared)
         self.messages = [
             ToolMessage(m.call, m.wire_id, (Text(cleared_text(m, self.outputs)),))

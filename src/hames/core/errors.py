@@ -12,6 +12,7 @@ HamesError                      everything we raise on purpose; `exit_code` says
 |   `-- DamagedLog              a row or blob does not match its hash                     1
 |-- SandboxError                the sandbox is missing or did not start; nothing was run  52
 |-- LauncherError               the launcher process is gone or refused                   1
+|-- OverLimit                   a limit of the turn or the session forbids to go on      53, 54, 124
 |-- ModelError                  one attempt failed; `kind` is its class         1, 41, 52, 75
 `-- Problem                     an expected failure of a tool, told to the model: not a crash
     |-- ArgumentProblem         the arguments do not fit the tool
@@ -104,6 +105,15 @@ class SandboxError(HamesError):
 
 class LauncherError(HamesError):
     """The launcher process is gone or refused."""
+
+
+class OverLimit(HamesError):
+    """A limit forbids to go on: the turn ends with it. `limit` is its setting, `value` what it is set to."""
+
+    def __init__(self, limit: str, value: float, message: str) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.value = value
 
 
 FailureKind = Literal[

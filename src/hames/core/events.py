@@ -54,6 +54,13 @@ class Usage(msgspec.Struct, frozen=True, omit_defaults=True):
     reasoning: int = 0
 
 
+class Cost(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Tokens, and what they cost in 1e-9 US dollars: None when no price is known."""
+
+    usage: Usage
+    nano_usd: int | None = None
+
+
 class FileFact(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a call learnt of, or did to, one file. `sha256` is of the whole content after it; empty when the
     file was removed."""
@@ -178,12 +185,14 @@ class TurnEnded(Event, frozen=True):
 
 
 class LimitReached(Event, frozen=True):
-    """A limit ended, or is about to end, the turn."""
+    """A limit ended the turn, or is about to: it is `warned` of when most of it, `used`, is used."""
 
     ignorable: ClassVar[bool] = True
 
     limit: str
     value: float
+    used: float = 0.0
+    warned: bool = False
 
 
 # The model
@@ -195,7 +204,8 @@ class RequestSent(Event, frozen=True):
     The body is `head`, the pieces of the chain of `extends` (sequence numbers of earlier
     `RequestSent`) and then of `added`, and `tail`, joined without anything between them.
     `sha256` and `size` are of the body as sent. A rewrite of history starts a new `segment`, in which
-    the first request extends nothing.
+    the first request extends nothing. `most` is what the attempt can cost: it is set aside until its end,
+    and counts if that is never known.
     """
 
     step: int
@@ -208,12 +218,14 @@ class RequestSent(Event, frozen=True):
     size: int
     extends: int | None = None
     purpose: str = "act"
+    most: Cost | None = None
 
 
 class ModelReplied(Event, frozen=True):
     """A whole reply. `raw` is the reply as it came, `repairs` what was mended in reading it.
 
-    `nano_usd` is the cost in 1e-9 US dollars, None when no price is known.
+    `nano_usd` is the cost in 1e-9 US dollars, None when no price is known. The provider has not said all of
+    `usage` when it is `estimated`.
     """
 
     step: int
@@ -227,11 +239,13 @@ class ModelReplied(Event, frozen=True):
     first_byte_ms: int = 0
     total_ms: int = 0
     repairs: tuple[str, ...] = ()
+    estimated: bool = False
 
 
 class ModelFailed(Event, frozen=True):
     """One attempt failed. `kind` is the failure class of `core.errors`. `window` is how large the context
-    window is at most, in tokens, as far as this failure shows it."""
+    window is at most, in tokens, as far as this failure shows it. `cost` is what the attempt is taken to have
+    cost, None for nothing."""
 
     step: int
     attempt: int
@@ -242,6 +256,7 @@ class ModelFailed(Event, frozen=True):
     raw: BlobId | None = None
     elapsed_ms: int = 0
     window: int | None = None
+    cost: Cost | None = None
 
 
 class WaitStarted(Event, frozen=True):
@@ -436,11 +451,12 @@ class ChildOpened(Event, frozen=True):
 
 
 class ChildReported(Event, frozen=True):
-    """A child's result."""
+    """A child's result. `cost` is all that it, with its own children, has cost up to now."""
 
     child: SessionId
     ending: EndingKind
     parts: tuple[Part, ...]
+    cost: Cost | None = None
 
 
 class ScheduleSet(Event, frozen=True):

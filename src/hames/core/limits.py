@@ -61,6 +61,19 @@ LEARNT_SHARE = 0.9
 OUTPUT_SPARE_TOKENS = 1024
 """Kept free in the window for what is counted wrong, and the least output that is asked for."""
 
+WARNED_SHARE = 0.8
+"""When so much of a limit is used, the model and the person are told."""
+
+RESERVED_SHARE = 0.25
+"""Of what is left of a budget, one request gets no more than this for its reply: what is set aside for it
+counts as spent if its end is never known, and others may need money at the same time."""
+
+REPLY_TOKENS = 8 * 1024
+"""But a reply of this length is asked for as long as what is left pays for it."""
+
+PRICE_AHEAD_S = 3600.0
+"""A reply that comes so much later may cost what is asked for then."""
+
 ATTEMPTS = 5
 """Attempts at one step whose replies are of no use, in the same way, before that ends the turn."""
 

@@ -9,11 +9,12 @@ from hames.context.count import context_tokens
 from hames.context.view import View
 from hames.core.backoff import backoff_s
 from hames.core.errors import ModelError
-from hames.core.events import AnyEvent, LimitReached, ModelFailed, RequestSent
+from hames.core.events import AnyEvent, Cost, LimitReached, ModelFailed, RequestSent
 from hames.core.ids import blob_id
 from hames.core.limits import LEARNT_SHARE, OUTPUT_SPARE_TOKENS
 from hames.core.ports import AskOptions, Pass, Reply
 from hames.loop.kit import Kit
+from hames.loop.reserve import Heard, cost_of_failure, most_of, within_budget
 from hames.loop.retry import OF_NO_USE, OF_THE_PROVIDER, GiveUp, TryAgain, verdict
 from hames.loop.stand_in import is_time_for_another
 from hames.loop.wait import admitted, go_on_resting, rest, spent_on, wait_event
@@ -40,12 +41,13 @@ async def assemble(kit: Kit) -> Assembled:
 
 
 def _options(kit: Kit, size: int) -> AskOptions:
-    """The parameters of a request, with no more output asked for than the window has room for."""
+    """The parameters of a request, with no more output asked for than the window has room for, and than what
+    is left of a budget pays for. Raises `OverLimit` when that is too little."""
     options, facts = kit.answerer.options, kit.answerer.profile.facts
     room = window_of(kit) - context_tokens(kit.view, size) - OUTPUT_SPARE_TOKENS
-    if room >= (options.max_tokens or facts.max_output):
-        return options
-    return msgspec.structs.replace(options, max_tokens=max(room, OUTPUT_SPARE_TOKENS))
+    if room < (options.max_tokens or facts.max_output):
+        options = msgspec.structs.replace(options, max_tokens=max(room, OUTPUT_SPARE_TOKENS))
+    return within_budget(kit, options, size)
 
 
 def window_of(kit: Kit) -> int:
@@ -57,25 +59,31 @@ def window_of(kit: Kit) -> int:
 async def ask(kit: Kit, request: Assembled) -> Answered:
     """The model's reply to `request`.
 
-    Each attempt is on the log before its first byte leaves, and sends the same bytes. Raises the
-    `ModelError` of the last attempt when sending it again cannot help or has not helped.
+    Each attempt is on the log before its first byte leaves, with what is set aside for it, and sends the same
+    bytes, unless there is less left to pay for. Raises the `ModelError` of the last attempt when sending it
+    again cannot help or has not helped, and `OverLimit` when the next one cannot be paid.
     """
     await go_on_resting(kit)
     step, attempt = _next_attempt(kit.view)
     while True:
         passage = await admitted(kit)
         try:
-            event = request_event(request, step, attempt, kit.view.segment)
+            if not kit.purse.fits(most_of(kit, request.options, request.prefix)):
+                request = await assemble(kit)  # While this waited somebody else has taken of what was left.
+            most = most_of(kit, request.options, request.prefix)
+            event = request_event(request, step, attempt, kit.view.segment, most)
             kit.journal.stage(event, blobs=request.blobs)
             # Also if the disk is full now: then the event goes to the log with the end of the turn.
             kit.assembler.sent(kit.view.head)
             await kit.journal.record()
             kit.trees.begin()
             begun_s = kit.clock.elapsed()
+            heard = Heard()
             try:
-                reply = await _listen(kit, request, step, passage)
+                reply = await _listen(kit, event, request, passage, heard)
             except ModelError as error:
-                await _failed(kit, error, event, passage, kit.clock.elapsed() - begun_s)
+                cost = cost_of_failure(error, heard, most)
+                await _failed(kit, error, Failed(event, cost, kit.clock.elapsed() - begun_s), passage)
             else:
                 kit.asking.answered()
                 return Answered(step, attempt, reply, kit.clock.elapsed() - begun_s)
@@ -94,29 +102,36 @@ def _next_attempt(view: View) -> tuple[int, int]:
     return last.event.step, last.event.attempt + 1
 
 
-async def _listen(kit: Kit, request: Assembled, step: int, passage: Pass) -> Reply:
-    any_came = False
+async def _listen(kit: Kit, event: RequestSent, request: Assembled, passage: Pass, heard: Heard) -> Reply:
     async with aclosing(kit.answerer.model.ask(request.body)) as stream:
         async for item in stream:
-            if not any_came:
+            if not heard.any_came:
                 passage.answered()
-                any_came = True
+            heard.take(item)
             if isinstance(item, Reply):
                 return salvaged(item, [spec.name for spec in kit.tools.specs()])
-            kit.listener.delta(step, item)
+            kit.listener.delta(event.step, item)
     raise ModelError("cut", "the model's stream ended without a reply")
 
 
-async def _failed(kit: Kit, error: ModelError, request: RequestSent, passage: Pass, elapsed_s: float) -> None:
+class Failed(msgspec.Struct, frozen=True):
+    """An attempt that came to nothing: its request, what it counts for, and how long it took."""
+
+    request: RequestSent
+    cost: Cost | None
+    elapsed_s: float
+
+
+async def _failed(kit: Kit, error: ModelError, failed: Failed, passage: Pass) -> None:
     """Put a failed attempt on the log, with the wait for the next one. Raises when there is to be none."""
     now = kit.clock.now()
-    spent = spent_on(kit, elapsed_s, useless=int(error.kind in OF_NO_USE))
+    spent = spent_on(kit, failed.elapsed_s, useless=int(error.kind in OF_NO_USE))
     if error.kind in OF_THE_PROVIDER:
         at = passage.refused(error.wait_s, str(error))
     else:
         at = now + backoff_s(kit.view.trouble.failures + 1, kit.chance.fraction())
     decided = verdict(error, at, now, spent, kit.limits.attempts)
-    events: list[AnyEvent] = [_failure(kit, error, request, elapsed_s)]
+    events: list[AnyEvent] = [_failure(kit, error, failed)]
     last: ModelError | None = None
     match decided:
         case TryAgain() if is_time_for_another(kit, error, spent.spent_s, at - now):
@@ -134,8 +149,8 @@ async def _failed(kit: Kit, error: ModelError, request: RequestSent, passage: Pa
         raise last
 
 
-def _failure(kit: Kit, error: ModelError, request: RequestSent, elapsed_s: float) -> ModelFailed:
-    window = None
+def _failure(kit: Kit, error: ModelError, failed: Failed) -> ModelFailed:
+    request, window = failed.request, None
     if error.kind == "overflow":
         taken = context_tokens(kit.view, request.size)
         # What the server names is the truth; else less went in than we thought there was room for.
@@ -148,6 +163,7 @@ def _failure(kit: Kit, error: ModelError, request: RequestSent, elapsed_s: float
         status=error.status,
         wait_s=error.wait_s,
         raw=blob_id(error.raw) if error.raw else None,
-        elapsed_ms=int(elapsed_s * 1000),
+        elapsed_ms=int(failed.elapsed_s * 1000),
         window=window,
+        cost=failed.cost,
     )

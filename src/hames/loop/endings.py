@@ -4,7 +4,7 @@ from typing import cast
 
 import msgspec
 
-from hames.core.errors import ExitCode, FailureKind, ModelError
+from hames.core.errors import ExitCode, FailureKind, ModelError, OverLimit
 from hames.core.events import EndingKind, TurnEnded
 
 
@@ -27,6 +27,19 @@ _EXIT_CODES: dict[EndingKind, ExitCode] = {
     "cancelled": ExitCode.CANCELLED,
     "unfinished_background": ExitCode.UNFINISHED,
 }
+
+
+_OF_LIMITS: dict[str, EndingKind] = {
+    "max_steps": "step_limit",
+    "max_time_s": "time_limit",
+    "stop_at": "time_limit",
+}
+"""What other limits end a turn with is `budget`."""
+
+
+def stopped(error: OverLimit) -> Ending:
+    """The ending of a turn that has reached a limit; `code` is its setting."""
+    return Ending(_OF_LIMITS.get(error.limit, "budget"), str(error), error.limit)
 
 
 def failed(error: ModelError) -> Ending:

@@ -21,17 +21,23 @@ from hames.core.ports import (
     Trees,
 )
 from hames.loop.asking import Answerer, Asking
+from hames.loop.purse import Purse
+from hames.loop.stopwatch import Stopwatch
 
 OnStuck = Literal["stop", "tell", "off"]
 
 
 class TurnLimits(msgspec.Struct, frozen=True):
-    """The hard limits of one turn. Money is in 1e-9 US dollars and counts the whole session:
-    `stand_in_nano_usd` is what models other than the first may cost. `patience_s` is how long a provider is
-    waited for, None for ever."""
+    """The hard limits of one turn. Money, in 1e-9 US dollars, and `max_tokens`, in and out, count the whole
+    session with its children: `stand_in_nano_usd` is what models other than the first may cost. `max_time_s`
+    is how long one turn is worked on, and `stop_at` the minute of the day, by the clock of the place, at
+    which it ends. `patience_s` is how long a provider is waited for, None for ever."""
 
     max_steps: int | None = None
     max_nano_usd: int | None = None
+    max_tokens: int | None = None
+    max_time_s: float | None = None
+    stop_at: int | None = None
     attempts: int = ATTEMPTS
     patience_s: float | None = PATIENCE_S
     stand_in_nano_usd: int | None = None
@@ -61,7 +67,9 @@ class Kit(msgspec.Struct, frozen=True):
     clock: Clock
     chance: Chance
     limits: TurnLimits
+    purse: Purse
     guards: Guards = Guards()
+    stopwatch: Stopwatch = msgspec.field(default_factory=Stopwatch)
 
     @property
     def answerer(self) -> Answerer:

@@ -11,9 +11,10 @@ from hames.core.limits import NOTE_BYTES
 from hames.core.messages import Call, Text
 from hames.core.ports import Prepared, Reply, ToolResult
 from hames.core.text import clip
+from hames.loop.reserve import Bill
 
 
-def replied(reply: Reply, step: int, attempt: int, nano_usd: int | None, total_s: float) -> ModelReplied:
+def replied(reply: Reply, step: int, attempt: int, bill: Bill, total_s: float) -> ModelReplied:
     """A whole reply, its calls given ids of ours."""
     calls = tuple(
         msgspec.structs.replace(call, id=call_id(step, index))
@@ -26,11 +27,12 @@ def replied(reply: Reply, step: int, attempt: int, nano_usd: int | None, total_s
         finish=reply.finish,
         model=reply.model,
         raw=blob_id(reply.raw),
-        usage=reply.usage,
-        nano_usd=nano_usd,
+        usage=bill.cost.usage,
+        nano_usd=bill.cost.nano_usd,
         first_byte_ms=int(reply.first_byte_s * 1000),
         total_ms=int(total_s * 1000),
         repairs=reply.repairs,
+        estimated=bill.estimated,
     )
 
 

@@ -8,6 +8,7 @@ from hames.core.errors import ModelError
 from hames.core.limits import STAND_IN_AFTER_S, STAND_IN_MOST_S, STAND_IN_S
 from hames.core.ports import Notice
 from hames.loop.kit import Kit
+from hames.loop.reserve import spent_by_stand_ins
 from hames.loop.retry import OF_THE_MODEL
 
 
@@ -68,8 +69,18 @@ def _may(kit: Kit, at: int) -> bool:
     most = kit.limits.stand_in_nano_usd
     if at == 0 or most is None:
         return True
-    own = kit.asking.first.name
-    return sum(cost for name, cost in kit.view.nano_usd.items() if name != own) < most
+    return spent_by_stand_ins(kit) < most
+
+
+def too_dear(kit: Kit) -> bool:
+    """Stage that the first model is asked again, as what is left does not pay for who stands in; false where
+    it is the first one that cannot be paid."""
+    asking = kit.asking
+    if asking.at == 0:
+        return False
+    asking.set_down(asking.at, inf)
+    _turn_to(kit, 0, f"what is left does not pay for {asking.answerer.name}")
+    return True
 
 
 def _turn_to(kit: Kit, at: int, why: str) -> None:

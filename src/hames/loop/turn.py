@@ -1,26 +1,29 @@
 """One turn: assemble -> ask -> act (judge, run, observe) -> record -> shrink, until nothing is owed."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 
 import anyio
 import msgspec
 
-from hames.core.errors import ModelError, SandboxError, StoreFull
+from hames.core.errors import ModelError, OverLimit, SandboxError, StoreFull
 from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.ids import JobId
 from hames.core.messages import Text
 from hames.loop.act import Acted, act
 from hames.loop.adapt import adapt
 from hames.loop.ask import Answered, ask, assemble
-from hames.loop.budget import over
-from hames.loop.endings import Ending, failed
+from hames.loop.budget import keep_to_limits
+from hames.loop.endings import Ending, failed, stopped
 from hames.loop.kit import Kit
 from hames.loop.look import look_after, with_tree
 from hames.loop.record import replied, unrun
+from hames.loop.reserve import bill
 from hames.loop.shrink import shrink
-from hames.loop.stand_in import come_back
+from hames.loop.stand_in import come_back, too_dear
 from hames.loop.steer import steer
 from hames.loop.stuck import unstick
+from hames.loop.time_limit import within_time
 
 CUT_NOTE = "[Your last reply was cut at the output limit. Go on from where it stopped, in smaller parts.]"
 
@@ -33,9 +36,11 @@ async def run_turn(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None = No
     keeps room to record that. Raises `StoreFull` when even that does not fit.
     """
     try:
-        if first is not None:
-            await first(kit)
-        ending = await _steps(kit)
+        ending = await within_time(kit, partial(_answer, kit, first))
+    except OverLimit as error:
+        await _close_calls(kit, "cancelled", f"[stopped: {error}]")
+        kit.journal.stage(LimitReached(limit=error.limit, value=error.value))
+        ending = stopped(error)
     except ModelError as error:
         ending = failed(error)
     except SandboxError as error:
@@ -52,13 +57,13 @@ async def run_turn(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None = No
     return await _end(kit, ending)
 
 
-async def _steps(kit: Kit) -> Ending:
+async def _answer(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None) -> Ending:
+    if first is not None:
+        await first(kit)
     acted = Acted(())
     while True:
         await steer(kit)
-        if (limit := over(kit)) is not None:
-            kit.journal.stage(LimitReached(limit=limit.limit, value=limit.value))
-            return Ending(limit.ending, limit.reason, limit.limit)
+        keep_to_limits(kit)
         if (ending := unstick(kit)) is not None:
             return ending
         answered = await _ask(kit)
@@ -73,19 +78,22 @@ async def _steps(kit: Kit) -> Ending:
 async def _ask(kit: Kit) -> Answered:
     while True:
         come_back(kit)
-        request = await assemble(kit)
-        request = await shrink(kit, request) or request
         try:
+            request = await assemble(kit)
+            request = await shrink(kit, request) or request
             return await ask(kit, request)
+        except OverLimit:
+            if not too_dear(kit):
+                raise
         except ModelError as error:
             if not await adapt(kit, error):
                 raise
 
 
 def _record(kit: Kit, answered: Answered) -> ModelReplied:
-    cost = kit.answerer.price(answered.reply.usage, kit.clock.now())
-    event = replied(answered.reply, answered.step, answered.attempt, cost, answered.total_s)
-    kit.journal.stage(event, blobs=(answered.reply.raw,))
+    reply = answered.reply
+    event = replied(reply, answered.step, answered.attempt, bill(kit, reply), answered.total_s)
+    kit.journal.stage(event, blobs=(reply.raw,))
     return event
 
 

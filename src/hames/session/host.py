@@ -32,6 +32,7 @@ from hames.core.ports import (
 )
 from hames.loop.asking import Answerer, Asking
 from hames.loop.kit import Guards, Kit, TurnLimits
+from hames.loop.purse import Most, Purse
 from hames.session.approvals import KeptAnswers
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
@@ -297,4 +298,5 @@ class Host:
             chance=parts.chance,
             limits=parts.limits,
             guards=parts.guards,
+            purse=Purse(Most(parts.limits.max_nano_usd, parts.limits.max_tokens), lambda: view.spent),
         )
