@@ -294,6 +294,7 @@ class Rig:
         self.profile = PROFILE
         self.chance = FixedChance(1)
         self.nano_usd: int | None = 1000
+        self.price: Callable[[Usage, float], int | None] = lambda usage, at: self.nano_usd
         self.gate = BenchGate(self.clock, self.chance)
         self.answerers: list[Answerer] = []
         self.options = AskOptions()
@@ -310,7 +311,7 @@ class Rig:
             model=model,
             wire=PlainWire(),
             profile=profile,
-            price=lambda usage, at: self.nano_usd,
+            price=lambda usage, at: self.price(usage, at),
             gate=self.gate,
             options=self.options,
             mends=mends,

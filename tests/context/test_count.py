@@ -1,5 +1,8 @@
-from hames.context.count import context_tokens, tokens_of
-from tests.context.test_view import reply, said, sent, view_of
+import msgspec
+
+from hames.context.count import context_tokens, most_tokens, tokens_of
+from hames.core.events import ContextShrunk, Usage
+from tests.context.test_view import PINNED, reply, said, sent, view_of
 
 
 def test_bytes_are_counted_where_no_reply_has_been() -> None:
@@ -12,15 +15,18 @@ def test_the_providers_own_count_replaces_the_guess() -> None:
 
 
 def test_a_provider_that_does_not_count_leaves_the_guess() -> None:
-    view = view_of(sent(1), reply(1))
-    assert view.reply is not None
-    view.reply = type(view.reply)(
-        step=1,
-        attempt=1,
-        message=view.reply.message,
-        finish="stop",
-        model="m",
-        raw=view.reply.raw,
-        usage=type(view.reply.usage)(),
-    )
-    assert context_tokens(view, 3600) == 1001
+    for uncounted in (
+        msgspec.structs.replace(reply(1), usage=Usage(output=3)),
+        msgspec.structs.replace(reply(1), estimated=True),
+    ):
+        view = view_of(sent(1), uncounted)
+        assert context_tokens(view, 3600) == 1001
+        assert most_tokens(view, 3600) == 1801
+
+
+def test_the_most_is_the_last_count_and_rather_too_many_for_what_came_since() -> None:
+    view = view_of(sent(1), reply(1), sent(2), sent(2, 2))
+    assert most_tokens(view, 136) == 10 + 19
+    assert most_tokens(view, 50) == 11
+    for begins in (ContextShrunk(segment=2, reason=""), msgspec.structs.replace(PINNED, segment=2)):
+        assert most_tokens(view_of(sent(1), reply(1), begins), 100) == 51

@@ -2,18 +2,23 @@ import msgspec
 
 from hames.context.lasting import Wait
 from hames.core.events import (
+    ChildReported,
     CommandFact,
+    Cost,
     JobDetached,
     JobFinished,
     JobStarted,
     ModeChanged,
     ModelFailed,
+    RequestSent,
     SnapshotTaken,
+    TurnEnded,
     TurnStarted,
+    Usage,
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import BlobId, JobId, call_id
+from hames.core.ids import BlobId, JobId, SessionId, call_id
 from hames.testing.entries import entries
 from tests.context.test_view import PINNED, reply, said, sent, view_of
 
@@ -51,6 +56,66 @@ def test_a_detached_job_is_live_but_not_awaited_until_it_ends() -> None:
 def test_a_job_without_output_leaves_none() -> None:
     over = JobFinished(job=JobId("1.0"), command=CommandFact(), output=None, told="[gone]")
     assert not view_of(over).outputs
+
+
+MOST = Cost(Usage(input=20, output=50), 700)
+
+
+def asked(step: int, attempt: int = 1) -> RequestSent:
+    return msgspec.structs.replace(sent(step, attempt), most=MOST)
+
+
+def ended() -> TurnEnded:
+    return TurnEnded(turn=1, ending="cancelled", reason="")
+
+
+def test_what_is_set_aside_for_a_request_is_spent_until_it_is_known_what_it_was() -> None:
+    view = view_of(reply(1), asked(2))
+    assert (view.totals.nano_usd, view.spent.nano_usd, view.spent.tokens) == (5, 705, 83)
+    assert (view.spent.estimated_nano_usd, view.nano_usd) == (700, {"p/m": 5})
+    view = view_of(reply(1), asked(2), reply(2))
+    assert view.spent == view.totals
+    assert (view.totals.nano_usd, view.totals.estimated_nano_usd) == (10, 0)
+
+
+def test_a_request_whose_end_is_never_known_counts_at_all_that_was_set_aside() -> None:
+    for end in (TurnStarted(turn=2), ended(), asked(2, 2)):
+        view = view_of(asked(2), end)
+        assert (view.totals.nano_usd, view.totals.estimated_nano_usd) == (700, 700)
+        assert view.nano_usd == {"p/m": 700}
+    assert view_of(asked(2), ended()).reserved is None
+
+
+def test_a_request_that_is_lost_is_paid_by_the_model_that_was_asked() -> None:
+    other = msgspec.structs.replace(PINNED, model="other")
+    assert view_of(asked(1), other, asked(1, 2), reply(1)).nano_usd == {"p/m": 700, "p/other": 5}
+
+
+def test_a_failed_attempt_counts_at_what_the_log_says_of_it() -> None:
+    free, dear = failure("rate"), msgspec.structs.replace(failure("cut"), cost=MOST)
+    assert view_of(asked(1), free).spent.nano_usd == 0
+    view = view_of(asked(1), dear, asked(1, 2), reply(1))
+    assert (view.totals.nano_usd, view.totals.estimated_nano_usd, view.totals.output) == (705, 700, 53)
+
+
+def test_an_estimated_reply_is_marked_in_the_totals() -> None:
+    view = view_of(reply(1), msgspec.structs.replace(reply(2), estimated=True))
+    assert (view.totals.nano_usd, view.totals.estimated_nano_usd) == (10, 5)
+
+
+def test_what_a_child_has_cost_is_part_of_the_totals_and_counts_once() -> None:
+    one, other = SessionId("1" * 26), SessionId("2" * 26)
+
+    def report(child: SessionId, cost: Cost | None) -> ChildReported:
+        return ChildReported(child=child, ending="done", parts=(), cost=cost)
+
+    first = Cost(Usage(10, 4, 5, 1), 100)
+    more = Cost(Usage(30, 4, 6, 1), 250)
+    view = view_of(reply(1), report(one, first), report(one, more), report(other, first), report(one, more))
+    assert view.totals.cost == Cost(Usage(50, 12, 14, 3), 355)
+    assert view.nano_usd == {"p/m": 5}
+    assert view_of(report(one, None)).totals.nano_usd == 0
+    assert view_of(report(one, Cost(Usage(1), None))).totals.nano_usd is None
 
 
 def failure(kind: str, elapsed_ms: int = 0, window: int | None = None) -> ModelFailed:

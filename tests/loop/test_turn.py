@@ -112,29 +112,6 @@ async def test_the_next_turn_has_its_own_steps() -> None:
     assert (first.ending, second.ending, second.steps) == ("step_limit", "done", 1)
 
 
-async def test_money_that_is_spent_ends_the_turn() -> None:
-    rig = Rig(*[asks(("echo", str(n))) for n in range(9)], tools={"echo": ("pure", echo)})
-    rig.limits = TurnLimits(max_nano_usd=2500)
-    _, ended = await say(rig)
-    assert (ended.ending, ended.steps) == ("budget", 3)
-    assert exit_code(ended) is ExitCode.BUDGET
-
-
-async def test_a_budget_without_a_known_price_is_refused_as_soon_as_that_is_seen() -> None:
-    rig = Rig(asks(("echo", "1")), tools={"echo": ("pure", echo)})
-    rig.limits, rig.nano_usd = TurnLimits(max_nano_usd=2500), None
-    _, ended = await say(rig)
-    assert (ended.ending, ended.steps) == ("budget", 1)
-    assert "no price is known" in ended.reason
-
-
-async def test_a_budget_that_is_not_reached_changes_nothing() -> None:
-    rig = Rig()
-    rig.limits = TurnLimits(max_nano_usd=10_000)
-    _, ended = await say(rig)
-    assert ended.ending == "done"
-
-
 @pytest.mark.parametrize("kind", sorted(PASSING | OF_NO_USE))
 async def test_a_failure_that_may_pass_is_tried_again_with_the_same_bytes(kind: FailureKind) -> None:
     rig = Rig(ModelError(kind, "not now"), Scripted(text="there"))

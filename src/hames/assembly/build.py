@@ -256,6 +256,9 @@ def limits_for(settings: Settings, unsaid: Unsaid = UNSAID) -> TurnLimits:
     return TurnLimits(
         max_steps=settings.max_steps,
         max_nano_usd=_nano(settings.max_budget_usd),
+        max_tokens=settings.max_budget_tokens,
+        max_time_s=settings.max_time_s,
+        stop_at=settings.stop_at,
         wait_jobs_s=settings.wait_jobs_s,
         patience_s=None if patience_s is None or isinf(patience_s) else patience_s,
         stand_in_nano_usd=_nano(settings.fallback_max_usd),

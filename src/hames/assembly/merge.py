@@ -16,18 +16,29 @@ _OF_ENDPOINT = ("wire", "api_key_env", "tool_mode")
 goes to an endpoint that it was not meant for. The managed base URL hides nothing."""
 
 _PLAIN = (
-    *("base_url", "model", "window", "effort", "append_system_prompt", "proxy", "no_proxy", "sandbox"),
+    *(
+        "base_url",
+        "model",
+        "window",
+        "effort",
+        "append_system_prompt",
+        "proxy",
+        "no_proxy",
+        "sandbox",
+        "stop_at",
+    ),
     *("disk_quota", "keep_days", "orphan_s", "at_timeout", "undo", "undo_files", "undo_bytes", "fallback"),
     "on_stuck",
 )
 LIMITS = (
-    *("max_tokens", "max_steps", "max_budget_usd", "wait_jobs_s"),
+    *("max_tokens", "max_steps", "max_budget_usd", "max_budget_tokens", "max_time_s", "wait_jobs_s"),
     *("patience_s", "fallback_max_usd", "concurrency"),
 )
 """Settings that the managed and the project file can only tighten."""
 
 _FLAGS = {
     "max_steps": "--max-turns",
+    "max_time_s": "--max-time",
     "wait_jobs_s": "--wait-jobs",
     "patience_s": "--patience",
     "fallback": "--fallback-model",

@@ -75,7 +75,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     `trusted`: the workspace's control files may be obeyed; `untrusted_files` are those that may not.
     `undo_files` and `undo_bytes` are what a snapshot covers at most. `providers` are all that are known, by
-    name. `patience_s` is None where nobody has said, and infinite for ever.
+    name. `stop_at` is a minute of the day. `patience_s` is None where nobody has said, and infinite for ever.
     """
 
     workspace: str
@@ -102,6 +102,9 @@ class Settings(msgspec.Struct, frozen=True):
     layers: tuple[Layer, ...] = ()
     max_steps: int | None = None
     max_budget_usd: float | None = None
+    max_budget_tokens: int | None = None
+    max_time_s: float | None = None
+    stop_at: int | None = None
     wait_jobs_s: float = WAIT_JOBS_S
     orphan_s: float | None = None
     at_timeout: AtTimeout = "background"
@@ -175,6 +178,9 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         layers=tuple(_layer(source) for source in sources),
         max_steps=chosen.max_steps,
         max_budget_usd=chosen.max_budget_usd,
+        max_budget_tokens=chosen.max_budget_tokens,
+        max_time_s=chosen.max_time_s,
+        stop_at=_minute_of_day(chosen.stop_at),
         wait_jobs_s=WAIT_JOBS_S if chosen.wait_jobs_s is None else chosen.wait_jobs_s,
         orphan_s=chosen.orphan_s,
         at_timeout=chosen.at_timeout or "background",
@@ -278,6 +284,16 @@ def _checked_url(url: str | None) -> str | None:
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f'"base_url": {url} is not a URL; it starts with https:// or http://')
     return url.rstrip("/")
+
+
+def _minute_of_day(said: str | None) -> int | None:
+    if said is None:
+        return None
+    hour, _, minute = said.partition(":")
+    digits = len(hour) in (1, 2) and len(minute) == 2 and (hour + minute).isdecimal() and said.isascii()
+    if not digits or int(hour) > 23 or int(minute) > 59:
+        raise ConfigError(f'"stop_at": {said} is no time of the day; write it as 18:00')
+    return int(hour) * 60 + int(minute)
 
 
 def _add_dirs(sources: Sequence[Source], home: str, cwd: str) -> tuple[str, ...]:

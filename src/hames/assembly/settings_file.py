@@ -101,6 +101,16 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_budget_usd: Annotated[
         Annotated[float, Meta(gt=0)] | None, Meta(description="Most US dollars of one session.")
     ] = None
+    max_budget_tokens: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="Most tokens of one session, in and out, those read from a cache included."),
+    ] = None
+    max_time_s: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="Most seconds that one turn is worked on.")
+    ] = None
+    stop_at: Annotated[
+        str | None, Meta(description="Time of the day, as `18:00`, at which a turn ends that began before.")
+    ] = None
     wait_jobs_s: Annotated[
         Annotated[float, Meta(ge=0)] | None,
         Meta(description="Seconds that a headless run waits for background commands."),

@@ -114,6 +114,7 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
     nano_usd = None
     if spent.nano_usd is not None and facts.before.nano_usd is not None:
         nano_usd = spent.nano_usd - facts.before.nano_usd
+    estimated = spent.estimated_nano_usd - facts.before.estimated_nano_usd
     return {
         "type": "result",
         "subtype": _SUBTYPES.get(ended.ending, "error_during_execution"),
@@ -127,6 +128,7 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
         "num_turns": ended.steps,
         "duration_ms": int(facts.elapsed_s * 1000),
         "total_cost_usd": nano_usd / 1e9 if nano_usd is not None else None,
+        "estimated_cost_usd": estimated / 1e9,
         "usage": {
             "input_tokens": spent.input - spent.cached - (facts.before.input - facts.before.cached),
             "cache_read_input_tokens": spent.cached - facts.before.cached,

@@ -154,6 +154,8 @@ def _beside(event: AnyEvent) -> str:
             return f"waits until {_second(event.until_ms)} UTC: {for_terminal(event.reason)}"
         case WaitEnded():
             return "the wait is over"
+        case LimitReached(warned=True):
+            return f"most of a limit is used: {event.limit} ({event.used:.10g} of {event.value:.10g})"
         case LimitReached():
             return f"limit reached: {event.limit} ({event.value:.10g})"
         case Rewound():

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 
-from hames.core.events import Entry, WaitStarted
+from hames.core.events import Entry, LimitReached, WaitStarted
 from hames.core.ports import Notice, Passing, Progress
 from hames.core.text import for_terminal
+from hames.loop.budget import limit_words
 from hames.loop.wait import waiting_words
 
 CLEAR = "\r\x1b[K"
@@ -12,15 +13,21 @@ CLEAR = "\r\x1b[K"
 
 
 class Notices:
-    """Tells each notice, and each wait, on a line of its own. `write` writes a line."""
+    """Tells each notice, each wait and each limit that is near, on a line of its own. `write` writes a
+    line."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
 
     def entry(self, entry: Entry) -> None:
-        """A durable event: told if it is a wait."""
-        if isinstance(entry.event, WaitStarted) and (words := waiting_words(entry.event, entry.at_ms)):
-            self._write(f"hames: {words}")
+        """A durable event: told if it is a wait, or warns of a limit."""
+        match entry.event:
+            case WaitStarted() as event if words := waiting_words(event, entry.at_ms):
+                self._write(f"hames: {words}")
+            case LimitReached(warned=True) as event:
+                self._write(f"hames: most of a limit is used: {limit_words(event)}")
+            case _:
+                pass
 
     def delta(self, step: int, delta: Passing) -> None:
         """Something volatile: told if it is a notice."""

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from hames.core.events import (
+    AnyEvent,
     CallFinished,
     CallLost,
     Entry,
+    LimitReached,
     ModelFailed,
     ModelReplied,
     SessionOpened,
@@ -18,6 +20,7 @@ from hames.core.events import (
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
 from hames.core.ports import Notice, Passing
+from hames.loop.budget import limit_words
 
 
 class StreamJson:
@@ -80,10 +83,8 @@ class StreamJson:
                 return None
             case WaitStarted(until_ms=until_ms, reason=reason):
                 return self._retry(until_ms, until_ms - entry.at_ms, reason)
-            case UserSpoke(source="steer" | "harness", parts=parts):
-                return {"type": "user", "message": {"role": "user", "content": plain(parts)}}
-            case _:
-                return None
+            case event:
+                return _beside(event)
 
     def _retry(self, until_ms: int, delay_ms: int, reason: str) -> Mapping[str, object]:
         failed = self._failed
@@ -97,6 +98,23 @@ class StreamJson:
             "error": failed.kind if failed else "overload",
             "content": reason,
         }
+
+
+def _beside(event: AnyEvent | None) -> Mapping[str, object] | None:
+    match event:
+        case UserSpoke(source="steer" | "harness", parts=parts):
+            return {"type": "user", "message": {"role": "user", "content": plain(parts)}}
+        case LimitReached(warned=True):
+            return {
+                "type": "system",
+                "subtype": "limit_warning",
+                "limit": event.limit,
+                "value": event.value,
+                "used": event.used,
+                "content": f"most of a limit is used: {limit_words(event)}",
+            }
+        case _:
+            return None
 
 
 def assistant_message(reply: ModelReplied) -> Mapping[str, object]:

@@ -47,7 +47,8 @@ def _levels(kit: Kit) -> Iterator[Level]:
         if used.nano_usd is None:
             usd = limits.max_nano_usd / 1e9
             raise OverLimit("max_budget_usd", usd, "a budget is set but no price is known")
-        yield _level("max_budget_usd", limits.max_nano_usd / 1e9, used.nano_usd / 1e9)
+        share = used.nano_usd / limits.max_nano_usd
+        yield Level("max_budget_usd", limits.max_nano_usd / 1e9, used.nano_usd / 1e9, share)
     if limits.max_tokens is not None:
         yield _level("max_budget_tokens", limits.max_tokens, used.usage.input + used.usage.output)
     now = kit.clock.now()

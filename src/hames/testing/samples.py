@@ -13,6 +13,7 @@ from hames.core.events import (
     ChildReported,
     CommandFact,
     ContextShrunk,
+    Cost,
     FileFact,
     FileIntent,
     FilesRestored,
@@ -82,12 +83,12 @@ SAMPLES: tuple[AnyEvent, ...] = (
     UserSpoke(_PARTS, "steer", "slack-17"),
     TurnStarted(1),
     TurnEnded(1, "done", _AWKWARD, "verified", 12),
-    LimitReached("steps", 0.1),
-    RequestSent(3, 1, 1, _HEAD, (_SYSTEM, _EMPTY), _TOOLS, _HEAD, 2**40, extends=2, purpose="shrink"),
+    LimitReached("steps", 0.1, 0.08, True),
+    RequestSent(3, 1, 1, _HEAD, (_SYSTEM, _EMPTY), _TOOLS, _HEAD, 2**40, 2, "shrink", Cost(Usage(9, 8), 5)),
     ModelReplied(
-        3, 1, _REPLY, "calls", "deepseek-chat", _HEAD, Usage(9, 8, 7, 6), 1_234_567, 5, 6, ("fenced",)
+        3, 1, _REPLY, "calls", "deepseek-chat", _HEAD, Usage(9, 8, 7, 6), 1_234_567, 5, 6, ("fenced",), True
     ),
-    ModelFailed(3, 1, "rate", "slow down", 429, 1.5, _HEAD),
+    ModelFailed(3, 1, "rate", "slow down", 429, 1.5, _HEAD, 12, 4096, Cost(Usage(), 7)),
     WaitStarted(1_750_000_000_000, "rate"),
     WaitEnded("rate"),
     CallIntended(CALL, 3, "bash", _HEAD, "effectful", "call_tool"),
@@ -120,7 +121,7 @@ SAMPLES: tuple[AnyEvent, ...] = (
     FilesRestored(_EMPTY, ("kept",), ("refused",)),
     Rewound(7, "undo"),
     ChildOpened(_CHILD, CALL, "look it up"),
-    ChildReported(_CHILD, "blocked", _PARTS),
+    ChildReported(_CHILD, "blocked", _PARTS, Cost(Usage(1, 0, 2), None)),
     ScheduleSet(1_750_000_000_000, "0 6 * * *", "morning"),
     Labelled(3, "wrong_path", "rule", "no such file", 4),
     Repaired(4, 5, "does not match its hash", _HEAD, _EMPTY, (_SYSTEM, _TOOLS)),

@@ -54,6 +54,9 @@ def _run(words: Sequence[str]) -> Invocation:
     run.add_argument("--input-format", choices=("text", "stream-json"), default="text")
     run.add_argument("--max-turns", type=int, metavar="N", help="most steps")
     run.add_argument("--max-budget-usd", type=float, metavar="USD", help="most money")
+    run.add_argument("--max-budget-tokens", type=int, metavar="N", help="most tokens, in and out")
+    run.add_argument("--max-time", type=float, metavar="S", help="most seconds of a turn")
+    run.add_argument("--stop-at", metavar="HH:MM", help="time of the day at which it ends")
     run.add_argument("--patience", type=float, metavar="S", help="how long to wait for a provider in trouble")
     run.add_argument(
         "--fallback-model", action="append", metavar="MODEL", help="stands in meanwhile; may be repeated"

@@ -107,6 +107,9 @@ class Read(argparse.Namespace):
     input_format: Literal["text", "stream-json"] = "text"
     max_turns: int | None = None
     max_budget_usd: float | None = None
+    max_budget_tokens: int | None = None
+    max_time: float | None = None
+    stop_at: str | None = None
     wait_jobs: float | None = None
     patience: float | None = None
     fallback_model: list[str] | None = None
@@ -139,6 +142,9 @@ def flags_of(read: Read) -> Flags:
         permissions=permissions,
         max_steps=read.max_turns,
         max_budget_usd=read.max_budget_usd,
+        max_budget_tokens=read.max_budget_tokens,
+        max_time_s=read.max_time,
+        stop_at=read.stop_at,
         wait_jobs_s=read.wait_jobs,
         patience_s=read.patience,
         fallback=tuple(read.fallback_model) if read.fallback_model else None,

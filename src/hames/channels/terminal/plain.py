@@ -11,6 +11,7 @@ from hames.core.events import (
     CallFinished,
     CallLost,
     Entry,
+    LimitReached,
     ModelFailed,
     ModelReplied,
     TurnEnded,
@@ -30,6 +31,7 @@ from hames.core.ports import (
 )
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
+from hames.loop.budget import limit_words
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
@@ -132,6 +134,8 @@ class Screen:
                 self._line(f"  [{for_terminal(message)}]")
             case WaitStarted() if words := waiting_words(entry.event, entry.at_ms):
                 self._line(f"  [{words}]")
+            case LimitReached(warned=True):
+                self._line(f"  [most of a limit is used: {limit_words(entry.event)}]")
             case _:
                 pass
 
