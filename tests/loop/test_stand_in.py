@@ -157,8 +157,15 @@ async def test_one_that_is_only_busy_is_waited_for_when_the_others_never_answer(
     assert await rig.pinned(session) == ["first", "second", "first"]
 
 
-async def test_what_others_may_cost_is_a_ceiling() -> None:
-    limits = TurnLimits(stand_in_nano_usd=3500)
+@pytest.mark.parametrize(
+    ("most", "why"),
+    [
+        (3000, "what other models may cost is spent"),
+        (3500, "what is left does not pay for test/second"),
+    ],
+)
+async def test_what_others_may_cost_is_a_ceiling(most: int, why: str) -> None:
+    limits = TurnLimits(stand_in_nano_usd=most)
     later = ModelError("rate", "later", wait_s=600.0)
     script = [later, Scripted(text="at last"), later, Scripted(text="again at last")]
     rig = Bench(script, [asks(("look", str(n))) for n in range(9)], limits=limits)
@@ -166,7 +173,7 @@ async def test_what_others_may_cost_is_a_ceiling() -> None:
     assert (ended.ending, rig.asked_of_each) == ("done", [2, 3])
     assert await rig.pinned(session) == ["first", "second", "first"]
     told = [delta.words for _, delta in rig.watcher.deltas if isinstance(delta, Notice)]
-    assert told[-1] == "what is left does not pay for test/second: test/first is asked now"
+    assert told[-1] == f"{why}: test/first is asked now"
     begun_s = rig.clock.elapsed()
     await rig.say(session)
     assert (rig.asked_of_each, rig.clock.elapsed() - begun_s) == ([4, 3], 600.0)

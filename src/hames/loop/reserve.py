@@ -147,13 +147,14 @@ def bill(kit: Kit, reply: Reply) -> Bill:
     Where the provider has not counted, the input is what was set aside for it, and the output a token for
     each byte, but no more than was asked for; all of it if the reply was cut at that.
     """
-    usage, reserved = reply.usage, kit.view.reserved
-    estimated = reserved is not None and not (usage.input and usage.output)
-    if reserved is not None and estimated:
-        most = reserved.cost.usage
-        said = most.output if reply.finish == "length" else min(most.output, _size(reply.message))
-        usage = msgspec.structs.replace(usage, input=usage.input or most.input, output=usage.output or said)
-    return Bill(Cost(usage, kit.answerer.price(usage, kit.clock.now())), estimated)
+    usage, reserved, now = reply.usage, kit.view.reserved, kit.clock.now()
+    if usage.input and usage.output:
+        return Bill(Cost(usage, kit.answerer.price(usage, now)), estimated=False)
+    assert reserved is not None
+    most = reserved.cost.usage
+    said = most.output if reply.finish == "length" else min(most.output, _size(reply.message))
+    usage = msgspec.structs.replace(usage, input=usage.input or most.input, output=usage.output or said)
+    return Bill(Cost(usage, _price(kit.answerer, usage, now)), estimated=True)
 
 
 def _size(message: AssistantMessage) -> int:

@@ -1,8 +1,8 @@
 """The time limit of a turn: what runs when it is over is stopped."""
 
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 import anyio
 
@@ -27,7 +27,7 @@ async def within_time(kit: Kit, work: Callable[[], Awaitable[T]]) -> T:
         try:
             while True:
                 check_time(kit)
-                await kit.clock.sleep(min(_left_s(kit), LOOK_S))
+                await kit.clock.sleep(min(LOOK_S, *(end.left_s for end in _ends(kit))))
         except OverLimit as error:
             over.append(error)
             tasks.cancel_scope.cancel()
@@ -48,40 +48,37 @@ async def within_time(kit: Kit, work: Callable[[], Awaitable[T]]) -> T:
 
 def check_time(kit: Kit) -> None:
     """Raises `OverLimit` when the time of the turn is over."""
-    limits = kit.limits
-    if limits.max_time_s is not None and _worked_left_s(kit, limits.max_time_s) <= 0:
-        words = f"the time limit of {limits.max_time_s:g} s was reached"
-        raise OverLimit("max_time_s", limits.max_time_s, words)
-    if limits.stop_at is not None and _clock_left_s(kit, limits.stop_at) <= 0:
-        raise OverLimit("stop_at", limits.stop_at, f"it is {clock_words(limits.stop_at)}, the time to stop")
+    for end in _ends(kit):
+        if end.left_s <= 0:
+            raise OverLimit(end.limit, end.value, end.words)
 
 
-def _left_s(kit: Kit) -> float:
-    limits = kit.limits
-    left: list[float] = []
-    if limits.max_time_s is not None:
-        left.append(_worked_left_s(kit, limits.max_time_s))
-    if limits.stop_at is not None:
-        left.append(_clock_left_s(kit, limits.stop_at))
-    return min(left)
+class _End(NamedTuple):
+    left_s: float
+    limit: str
+    value: float
+    words: str
 
 
-def _worked_left_s(kit: Kit, most_s: float) -> float:
-    return most_s - kit.stopwatch.worked_s(kit.clock.elapsed())
-
-
-def _clock_left_s(kit: Kit, minute: int) -> float:
-    return stops_at(minute, kit.view.pace.begun_ms / 1000) - kit.clock.now()
+def _ends(kit: Kit) -> Iterator[_End]:
+    """What ends the turn in time, and how far away that is."""
+    most_s, minute = kit.limits.max_time_s, kit.limits.stop_at
+    if most_s is not None:
+        left_s = most_s - kit.stopwatch.worked_s(kit.clock.elapsed())
+        yield _End(left_s, "max_time_s", most_s, f"the time limit of {most_s:g} s was reached")
+    if minute is not None:
+        left_s = stops_at(minute, kit.view.pace.begun_ms / 1000) - kit.clock.now()
+        yield _End(left_s, "stop_at", minute, f"it is {clock_words(minute)}, the time to stop")
 
 
 def stops_at(minute: int, begun: float) -> float:
     """When it is first that minute of the day, by the clock of the place, after the wall time `begun`."""
     day = time.localtime(begun)
-    for days in (0, 1):
-        at = time.mktime((day.tm_year, day.tm_mon, day.tm_mday + days, 0, minute, 0, -1, -1, -1))
-        if at > begun:
-            break
-    return at
+    today, tomorrow = (
+        time.mktime((day.tm_year, day.tm_mon, day.tm_mday + days, 0, minute, 0, -1, -1, -1))
+        for days in (0, 1)
+    )
+    return today if today > begun else tomorrow
 
 
 def minute_of_day(now: float) -> int:
