@@ -225,14 +225,6 @@ async def test_the_step_limit_exits_53(outside: Outside) -> None:
     assert "--resume" in ended.err
 
 
-async def test_a_budget_that_is_spent_exits_54(outside: Outside) -> None:
-    outside.settings("[providers.custom.models.scripted.price]\nhit = 0\nmiss = 1e6\noutput = 1e6\n")
-    async with outside.scripted(calls(bash("echo 1"))) as model:
-        ended = await outside.hames("-p", "go", "--max-budget-usd", "0.01", *outside.to(model), check=54)
-        assert len(model.seen) == 1
-    assert "--resume" in ended.err
-
-
 async def test_what_a_person_must_allow_exits_3(outside: Outside) -> None:
     async with outside.scripted(calls(bash("echo 1 > made")), {"text": "I may not."}) as model:
         ended = await outside.hames("-p", "go", "--permission-mode", "ask", *outside.to(model), check=3)

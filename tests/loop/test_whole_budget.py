@@ -82,7 +82,7 @@ class Worker:
         self.below: list[Worker] = []
         self.provider = provider
         self.most = most
-        self.purse = above.purse.child(most, self.spent) if above else Purse(most, self.spent)
+        self.purse: Purse = above.purse.child(most, self.spent) if above else Purse(most, self.spent)
         for event in (OPENED, PINNED, TurnStarted(turn=1)):
             self.add(event)
 
@@ -164,7 +164,7 @@ class Worker:
         assert self.sent is not None
         assert self.sent.most is not None
         cost = cost_of_failure(ModelError(kind, ""), heard, self.sent.most)
-        if cost is not None:
+        if heard.said or kind in ("cut", "stalled", "empty") or (heard.any_came and kind == "transport"):
             self.provider.charge(used)
         self.sent = None
         self.add(ModelFailed(step=self.view.step, attempt=1, kind=kind, message="", cost=cost))
