@@ -6,6 +6,7 @@ import anyio
 import pytest
 
 from hames.core.errors import ModelError
+from hames.models.address import parse_url
 from hames.models.client import IDLE_MOST, IDLE_S, HttpClient
 from hames.testing.clock import VirtualClock
 from tests.models.rig import (
@@ -38,6 +39,17 @@ async def test_a_request_arrives_as_it_was_given() -> None:
         b"X-Test: yes",
         b"Content-Length: %d" % len(body),
     ]
+
+
+async def test_what_is_asked_for_without_a_body_is_a_get() -> None:
+    echo = Echo()
+    async with talking(echo) as port, client() as http:
+        address = parse_url(f"http://127.0.0.1:{port}/v1/models")
+        assert await body_of(await http.get(address, {"X-Test": "yes"})) == b""
+    ((head, body),) = echo.connections[0]
+    assert head.split(b"\r\n")[0] == b"GET /v1/models HTTP/1.1"
+    assert b"X-Test: yes" in head
+    assert body == b""
 
 
 async def test_a_connection_is_used_again() -> None:

@@ -1,4 +1,4 @@
-"""A small HTTP/1.1 client: one POST at a time on a pooled connection, its answer as it comes. No retry."""
+"""A small HTTP/1.1 client: one request at a time on a pooled connection, its answer as it comes. No retry."""
 
 import select
 import ssl
@@ -26,7 +26,7 @@ _JOIN_BYTES = 64 * 1024
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One POST. `chunks` are the body, `size` bytes in all."""
+    """One request. `chunks` are the body, `size` bytes in all."""
 
     address: Address
     headers: Mapping[str, str]
@@ -131,7 +131,7 @@ class Exchange:
 
 
 class HttpClient:
-    """Sends POST requests and keeps connections open between them: until `close`, or the end of `async with`.
+    """Sends requests and keeps connections open between them: until `close`, or the end of `async with`.
 
     A request is sent once. Only where a kept connection turns out to be closed before the last bytes of
     the request were handed over is it replaced, silently and once: the server cannot have acted on it.
@@ -160,11 +160,18 @@ class HttpClient:
             await self.close()
 
     async def post(self, request: Request) -> Exchange:
-        """Send a request; its response is read from the `Exchange`. Raises `ModelError`."""
+        """Send a POST; its response is read from the `Exchange`. Raises `ModelError`."""
+        return await self._exchange("POST", request)
+
+    async def get(self, address: Address, headers: Mapping[str, str]) -> Exchange:
+        """Send a GET; see `post`."""
+        return await self._exchange("GET", Request(address, headers, (), 0))
+
+    async def _exchange(self, method: str, request: Request) -> Exchange:
         address = request.address
         via = proxy_for(address, self._proxies)
         trip = RoundTrip()
-        pieces = _pieces(trip, via, request)
+        pieces = _pieces(trip, via, method, request)
         connection = await self._kept(address)
         if connection is None or not await self._send(connection, address, pieces):
             connection = Connection(await self._dialer.dial(address, via))
@@ -224,7 +231,7 @@ def _target(address: Address) -> tuple[str, str, int]:
     return address.scheme, address.host, address.port
 
 
-def _pieces(trip: RoundTrip, via: Proxy | None, request: Request) -> list[bytes]:
+def _pieces(trip: RoundTrip, via: Proxy | None, method: str, request: Request) -> list[bytes]:
     """Head and body as they are written."""
     address = request.address
     headers = {"Host": address.authority, **request.headers, "Content-Length": str(request.size)}
@@ -233,7 +240,7 @@ def _pieces(trip: RoundTrip, via: Proxy | None, request: Request) -> list[bytes]
         headers.update(via.headers)
         target = address.absolute
     try:
-        return list(_joined(trip.request("POST", target, headers, request.chunks)))
+        return list(_joined(trip.request(method, target, headers, request.chunks)))
     except BadHttp as error:
         raise ModelError("rejected", f"the request cannot be sent: {error}") from error
 
