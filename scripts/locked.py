@@ -61,6 +61,11 @@ def main() -> int:
     }
     whole = read_lock(ROOT / "requirements-dev.lock")
     problems = [problem for name, each in wanted.items() for problem in problems_of(ROOT / name, each, whole)]
+    extras = cast(dict[str, list[str]], project["project"].get("optional-dependencies", {}))
+    for name, each in extras.items():
+        path = ROOT / f"requirements-{name}.lock"
+        # What an extra brings is not in the largest lock, and all else in it is as there.
+        problems += problems_of(path, [*run, *each], {**read_lock(path), **whole})
     for problem in problems:
         print(problem)
     if problems:

@@ -20,8 +20,13 @@ TOOLS = "".join(
 )
 
 
-def run(repository: Repository, run_lock: str = ANYIO, dev_lock: str = ANYIO + UV + TOOLS) -> tuple[int, str]:
-    repository.write("pyproject.toml", PROJECT)
+def run(
+    repository: Repository,
+    run_lock: str = ANYIO,
+    dev_lock: str = ANYIO + UV + TOOLS,
+    project: str = PROJECT,
+) -> tuple[int, str]:
+    repository.write("pyproject.toml", project)
     repository.write("requirements.lock", run_lock)
     repository.write("requirements-setup.lock", UV)
     repository.write("requirements-dev.lock", dev_lock)
@@ -30,6 +35,29 @@ def run(repository: Repository, run_lock: str = ANYIO, dev_lock: str = ANYIO + U
 
 def test_locks_that_fit_are_fine(repository: Repository) -> None:
     assert run(repository) == (0, "")
+
+
+WITH_EXTRA = PROJECT.replace(
+    "[dependency-groups]", '[project.optional-dependencies]\nnear = ["engine>=2"]\n[dependency-groups]'
+)
+
+
+@pytest.mark.parametrize(
+    ("extra_lock", "words"),
+    [
+        (f"{ANYIO}engine==2.1{HASH}", ""),
+        (f"{ANYIO}engine==1.9{HASH}", "requirements-near.lock: pyproject.toml needs engine>=2 (locked: 1.9)"),
+        (f"engine==2.1{HASH}", "requirements-near.lock: pyproject.toml needs anyio>=4 (locked: nothing)"),
+        (f"{ANYIO.replace('3.20', '3.19')}engine==2.1{HASH}", "requirements-near.lock has idna 3.19"),
+    ],
+)
+def test_the_lock_of_an_extra_holds_the_same_and_what_it_brings(
+    repository: Repository, extra_lock: str, words: str
+) -> None:
+    repository.write("requirements-near.lock", extra_lock)
+    status, output = run(repository, project=WITH_EXTRA)
+    assert status == (1 if words else 0), output
+    assert words in output
 
 
 @pytest.mark.parametrize(
