@@ -46,7 +46,7 @@ class Outside:
         self.home = root / "home"
         self.workspace = root / "workspace"
         self.state = self.home / ".local" / "state" / "hames"
-        self.program = HAMES
+        self.program: tuple[str, ...] = HAMES
         self.config = self.home / ".config" / "hames" / "settings.toml"
         self.home.mkdir()
         self.workspace.mkdir()
@@ -111,6 +111,14 @@ def bash(command: str, **more: object) -> dict[str, object]:
 def calls(*made: dict[str, object], text: str = "") -> dict[str, object]:
     """A scripted reply with calls."""
     return {"text": text, "calls": list(made)}
+
+
+def told(say: str = "", *asked: tuple[str, dict[str, object]]) -> dict[str, object]:
+    """A scripted reply in the form that is asked for in JSON mode."""
+    form: dict[str, object] = {"say": say}
+    if asked:
+        form["calls"] = [{"name": name, "arguments": arguments} for name, arguments in asked]
+    return {"text": msgspec.json.encode(form).decode(), "chunk": 9}
 
 
 class _Part(msgspec.Struct):

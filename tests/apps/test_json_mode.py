@@ -1,22 +1,13 @@
 """Whole runs with a backend that cannot call tools: calls and words are JSON of a form that is asked for."""
 
-import msgspec
 import pytest
 
 from hames.testing.model_server import ModelServer
-from tests.apps.outside import Outside, bash, calls
+from tests.apps.outside import Outside, bash, calls, told
 
 pytestmark = pytest.mark.anyio
 
 BARE = ["--sandbox", "none", "--permission-mode", "auto", "--output-format", "json"]
-
-
-def told(say: str = "", *asked: tuple[str, dict[str, object]]) -> dict[str, object]:
-    """A reply in the form that was asked for."""
-    form: dict[str, object] = {"say": say}
-    if asked:
-        form["calls"] = [{"name": name, "arguments": arguments} for name, arguments in asked]
-    return {"text": msgspec.json.encode(form).decode(), "chunk": 9}
 
 
 def describe(outside: Outside, model: ModelServer, tool_mode: str) -> None:

@@ -85,18 +85,8 @@ def _beside(asked: Invocation, settings: Settings) -> int:
         from hames.assembly.going_back import go_back  # noqa: PLC0415
 
         return anyio.run(go_back, settings, asked.back)
-    if asked.command == "doctor":
-        from hames.assembly.doctor import doctor  # noqa: PLC0415
-
-        return anyio.run(doctor, settings)
-    if asked.command == "models":
-        from hames.assembly.models_list import list_models  # noqa: PLC0415
-
-        return list_models(settings, asked.words[0], as_json=asked.as_json)
-    if asked.command == "models test":
-        from hames.assembly.models_trial import try_model  # noqa: PLC0415
-
-        return anyio.run(try_model, settings)
+    if asked.command.startswith(("doctor", "models")):
+        return _look_at_models(asked, settings)
     if asked.command in UPKEEP:
         return _keep_up(asked, settings)
     from hames.assembly import commands  # noqa: PLC0415
@@ -110,6 +100,30 @@ def _beside(asked: Invocation, settings: Settings) -> int:
             return anyio.run(partial(commands.show_session, settings, asked.session, whole=asked.whole))
         case _:
             return anyio.run(commands.export, settings, asked.session)
+
+
+def _look_at_models(asked: Invocation, settings: Settings) -> int:
+    match asked.command:
+        case "models":
+            from hames.assembly.models_list import list_models  # noqa: PLC0415
+
+            return list_models(settings, asked.words[0], as_json=asked.as_json)
+        case "models test":
+            from hames.assembly.models_trial import try_model  # noqa: PLC0415
+
+            return anyio.run(try_model, settings)
+        case "models local":
+            from hames.assembly.models_local import serve_or_look  # noqa: PLC0415
+
+            return anyio.run(serve_or_look, settings, asked.local)
+        case "doctor local":
+            from hames.assembly.doctor_local import doctor_local  # noqa: PLC0415
+
+            return anyio.run(doctor_local, settings, asked.local)
+        case _:
+            from hames.assembly.doctor import doctor  # noqa: PLC0415
+
+            return anyio.run(doctor, settings)
 
 
 def _keep_up(asked: Invocation, settings: Settings) -> int:

@@ -25,6 +25,17 @@ class RunRequest(msgspec.Struct, frozen=True):
     verbose: bool = False
 
 
+class LocalRequest(msgspec.Struct, frozen=True):
+    """A model near at hand: weights in a file, to be served at `port`, or a server at a URL.
+
+    With neither: the weights for tests.
+    """
+
+    gguf: str = ""
+    url: str = ""
+    port: int = 0
+
+
 class BackRequest(msgspec.Struct, frozen=True):
     """What is to go back, and how far.
 

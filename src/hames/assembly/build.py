@@ -21,7 +21,7 @@ from hames.assembly.trees import Keepers, listed
 from hames.context.prompt import Workspace, workspace_note
 from hames.core.errors import SandboxError
 from hames.core.limits import PATIENCE_S
-from hames.core.ports import Approver, Clock, Model, Sandbox, SandboxPolicy, Tool, Tools
+from hames.core.ports import Approver, Blobs, Clock, Model, Sandbox, SandboxPolicy, Tool, Tools
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import Guards, TurnLimits
 from hames.policies.modes import Mode
@@ -146,21 +146,33 @@ def _changers(files: SandboxFiles) -> dict[str, Callable[[], Tool]]:
 
 
 def _usual_tools(
-    settings: Settings, store: SqliteStore, launcher: CommandLauncher, files: SandboxFiles, changer: Tool
+    settings: Settings, blobs: Blobs, launcher: CommandLauncher, files: SandboxFiles, changer: Tool
 ) -> list[Tool]:
     """What every session has, in the order in which the model is told of it."""
     env = command_env(settings.environ)
     shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
     return [
-        Read(files, store),
+        Read(files, blobs),
         Write(files),
         changer,
-        Bash(launcher, store, shell),
-        Grep(files, store, SystemClock()),
+        Bash(launcher, blobs, shell),
+        Grep(files, blobs, SystemClock()),
         FindFiles(files),
         TodoWrite(),
         Job(launcher),
     ]
+
+
+def tools_to_read(settings: Settings) -> Tools:
+    """The fixed set of tools, to read calls with. None of them can be run: there is no session for it."""
+    from hames.stores.memory import MemoryStore  # noqa: PLC0415 - a run has a real store
+
+    runtime, bare = SupervisorProcess(""), Unconfined()
+    files = SandboxFiles(runtime, bare, ripgrep="")
+    usual = _usual_tools(
+        settings, MemoryStore(SystemClock()), CommandLauncher(runtime, bare), files, Edit(files)
+    )
+    return Toolbox(usual)
 
 
 class _Launched(NamedTuple):

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import sys
+from collections.abc import Sequence
 
 import msgspec
 
@@ -45,9 +46,19 @@ async def doctor(settings: Settings) -> ExitCode:
         *await _model(settings),
     ]
     for finding in findings:
-        mark = "ok  " if finding.good else ("FAIL" if finding.hurts else "warn")
-        fix = f"; {finding.fix}" if finding.fix and not finding.good else ""
-        print_line(f"{mark}  {finding.name}: {finding.found}{fix}")
+        print_finding(finding)
+    return verdict(findings)
+
+
+def print_finding(finding: Finding) -> None:
+    """One line, with what to do where something is wrong."""
+    mark = "ok  " if finding.good else ("FAIL" if finding.hurts else "warn")
+    fix = f"; {finding.fix}" if finding.fix and not finding.good else ""
+    print_line(f"{mark}  {finding.name}: {finding.found}{fix}")
+
+
+def verdict(findings: Sequence[Finding]) -> ExitCode:
+    """That of the first thing that hurts."""
     bad = [finding for finding in findings if not finding.good and finding.hurts]
     return bad[0].code if bad else ExitCode.DONE
 

@@ -56,20 +56,13 @@ async def try_model(settings: Settings) -> ExitCode:
 
 
 async def _try(settings: Settings, clock: SystemClock, answerer: Answerer) -> ExitCode:
-    profile, wire = answerer.profile, answerer.wire
+    profile = answerer.profile
     provider = profile.provider
     _say("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")
     _say("key", provider.key_env or "none")
-    # As little thinking as there is, unless the settings say how much.
-    effort = settings.effort or ("low" if "low" in provider.efforts else None)
-    pinned = Pinned(profile.model, "", msgspec.Raw(msgspec.json.encode([TOOL])))
-    options = AskOptions(max_tokens=min(MOST_TOKENS, profile.facts.max_output), effort=effort)
-    data = wire.head(pinned) + wire.piece(UserMessage((Text(ASKED),)), {}) + wire.tail(options)
     began = clock.elapsed()
     try:
-        reply = salvaged(
-            await whole_reply(answerer.model, Body((data,), len(data), ""), LIMIT_S), [TOOL.name]
-        )
+        reply = await ask_for_call(answerer, settings.effort, LIMIT_S)
     except ModelError as error:
         _say("failed", f"{error.kind}, after {clock.elapsed() - began:.2f} s: {for_terminal(str(error))}")
         if error.kind in _TO_DO:
@@ -85,6 +78,22 @@ async def _try(settings: Settings, clock: SystemClock, answerer: Answerer) -> Ex
     if reply.repairs:
         _say("mended", for_terminal("; ".join(reply.repairs)))
     return _judge(reply, provider.name)
+
+
+async def ask_for_call(answerer: Answerer, effort: str | None, limit_s: float) -> Reply:
+    """Ask once for a call of one tool. Raises `ModelError`."""
+    profile, wire = answerer.profile, answerer.wire
+    # As little thinking as there is, unless the settings say how much.
+    effort = effort or ("low" if "low" in profile.provider.efforts else None)
+    pinned = Pinned(profile.model, "", msgspec.Raw(msgspec.json.encode([TOOL])))
+    options = AskOptions(max_tokens=min(MOST_TOKENS, profile.facts.max_output), effort=effort)
+    data = wire.head(pinned) + wire.piece(UserMessage((Text(ASKED),)), {}) + wire.tail(options)
+    return salvaged(await whole_reply(answerer.model, Body((data,), len(data), ""), limit_s), [TOOL.name])
+
+
+def was_called(reply: Reply) -> bool:
+    """Whether the tool was called as it was asked for."""
+    return any(_is_as_asked(call) for call in reply.message.calls)
 
 
 async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
@@ -103,7 +112,7 @@ async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
 def _judge(reply: Reply, provider: str) -> ExitCode:
     """Without calls a model is of no use here."""
     calls = reply.message.calls
-    if any(_is_as_asked(call) for call in calls):
+    if was_called(reply):
         _say("tool", "called as asked")
         return ExitCode.DONE
     if calls:

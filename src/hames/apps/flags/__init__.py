@@ -22,7 +22,8 @@ commands:
   hames gc                      free what no session needs
   hames export ID               every event of one, as JSON lines
   hames models                  the models that are known; `hames models test MODEL` asks one
-  hames doctor                  check the installation
+  hames models local            serve weights on this machine, or look at a server
+  hames doctor                  check the installation; `--local`: a model on this machine
   hames demo                    see it repair a small project
 """
 

@@ -1,9 +1,12 @@
 """The command lines beside the main job: exec, sessions, export, gc, doctor, models."""
 
+import argparse
+import os
 from collections.abc import Sequence
 from typing import Literal
 
 from hames.apps.flags.parser import Invocation, Parser, Read, add_connection, flags_of, parser_of
+from hames.assembly.ask_for import LocalRequest
 from hames.core.errors import UsageError
 
 Beside = Literal["exec", "sessions", "export", "gc", "doctor", "models"]
@@ -22,11 +25,13 @@ def read_beside(command: Beside, words: Sequence[str]) -> Invocation:
             parser = parser_of("hames gc", "Free the disk of what no session needs.")
             return Invocation("gc", flags_of(parser.parse_args(words, Read())))
         case "doctor":
-            parser = parser_of("hames doctor", "Check the installation; each line says what to do.")
-            add_connection(parser)
-            return Invocation("doctor", flags_of(parser.parse_args(words, Read())))
+            return _doctor(words)
+        case "models" if words[:1] == ["test"]:
+            return _models_test(words[1:])
+        case "models" if words[:1] == ["local"]:
+            return _models_local(words[1:])
         case "models":
-            return _models_test(words[1:]) if words[:1] == ["test"] else _models(words)
+            return _models(words)
 
 
 def _exec(words: Sequence[str]) -> Invocation:
@@ -126,3 +131,49 @@ def _models_test(words: Sequence[str]) -> Invocation:
     if read.wanted:
         read.model = read.wanted
     return Invocation("models test", flags_of(read))
+
+
+class _ReadLocal(Read):
+    local: bool = False
+    gguf: str = ""
+    url: str = ""
+    port: int = 0
+
+
+def _doctor(words: Sequence[str]) -> Invocation:
+    parser = parser_of("hames doctor", "Check the installation; each line says what to do.")
+    add_connection(parser)
+    near = parser.add_argument_group("a model on this machine")
+    near.add_argument("--local", action="store_true", help="one call of each tool from a model near at hand")
+    _add_local(near)
+    read = parser.parse_args(words, _ReadLocal())
+    if not read.local and (read.gguf or read.url):
+        parser.error("--gguf and --url go with --local; for an endpoint of a run there is --base-url")
+    return _local("doctor local", read) if read.local else Invocation("doctor", flags_of(read))
+
+
+def _models_local(words: Sequence[str]) -> Invocation:
+    about = "Serve weights on this machine, or look at a server that runs, and say how hames is to use it."
+    parser = parser_of("hames models local", about)
+    _add_local(parser)
+    parser.add_argument("--port", type=int, default=0, help="where to serve (default: a free port)")
+    parser.add_argument("--window", type=int, metavar="TOKENS", help="the context window to serve")
+    parser.add_argument("--model", metavar="NAME", help="which of those that the server has")
+    parser.add_argument("--api-key-env", metavar="NAME", help="the variable that holds the server's key")
+    read = parser.parse_args(words, _ReadLocal())
+    if not (read.gguf or read.url):
+        parser.error("name weights with --gguf FILE, or a server with --url URL")
+    return _local("models local", read)
+
+
+def _add_local(parser: argparse._ActionsContainer) -> None:  # pyright: ignore[reportPrivateUsage] - has no other name
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--gguf", default="", metavar="FILE", help="weights, served by the extra `local`")
+    which.add_argument("--url", default="", help="a server: llama.cpp, Ollama, vLLM, ...; ends with /v1")
+
+
+def _local(command: Literal["doctor local", "models local"], read: _ReadLocal) -> Invocation:
+    if read.url:
+        read.base_url = read.url
+    gguf = os.path.abspath(read.gguf) if read.gguf else ""
+    return Invocation(command, flags_of(read), local=LocalRequest(gguf, read.url, read.port))

@@ -5,7 +5,7 @@ from typing import Literal, Never, get_args
 
 import msgspec
 
-from hames.assembly.ask_for import BackRequest, RunRequest
+from hames.assembly.ask_for import BackRequest, LocalRequest, RunRequest
 from hames.assembly.settings import Flags
 from hames.assembly.settings_file import Choices, Permissions
 from hames.channels.headless import OutputFormat
@@ -28,6 +28,8 @@ Command = Literal[
     "doctor",
     "models",
     "models test",
+    "models local",
+    "doctor local",
     "version",
 ]
 
@@ -39,6 +41,7 @@ class Invocation(msgspec.Struct, frozen=True):
     flags: Flags
     run: RunRequest = RunRequest()
     back: BackRequest | None = None
+    local: LocalRequest = LocalRequest()
     words: tuple[str, ...] = ()
     session: str = ""
     as_json: bool = False
