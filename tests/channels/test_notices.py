@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
 from hames.channels.notices import CLEAR, Gauge, Notices
-from hames.core.events import TurnStarted, WaitStarted
+from hames.core.events import LimitReached, TurnStarted, WaitStarted
 from hames.core.ports import Notice, Progress, TextDelta
 from hames.session.log import Listeners
 from hames.testing.entries import entries
@@ -60,3 +60,12 @@ def test_a_wait_is_told_with_its_end_by_the_clock_of_the_person() -> None:
         f"hames: waiting until {begun_day:%H:%M:%S} (30 s): slow [2J down",
         f"hames: waiting until {later:%d %b %H:%M:%S} (172800 s): slow [2J down",
     ]
+
+
+def test_a_limit_that_is_near_is_told_and_one_that_was_reached_is_the_endings_to_tell() -> None:
+    shown: list[str] = []
+    notices = Notices(shown.append)
+    near = LimitReached(limit="max_budget_usd", value=2, used=1.6, warned=True)
+    for entry in entries(near, LimitReached(limit="max_budget_usd", value=2)):
+        notices.entry(entry)
+    assert shown == ["hames: most of a limit is used: 1.6 of 2 USD"]

@@ -9,7 +9,7 @@ import pytest
 
 from hames.channels.terminal.plain import CLEAR, Conversation, PersonHere, Screen
 from hames.core.errors import ExitCode, ModelError, StoreFull, UsageError
-from hames.core.events import CallLost, SessionOpened, TurnEnded, TurnStarted, UserSpoke
+from hames.core.events import CallLost, LimitReached, SessionOpened, TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId, call_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
@@ -353,3 +353,10 @@ def test_lost_calls_are_shown() -> None:
     (entry,) = entries(CallLost(call=call_id(1, 0), parts=(), why=""))
     screen.entry(entry)
     assert shown == ["  1.0: the outcome is not known\n"]
+
+
+def test_a_limit_that_is_near_is_a_line() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    screen.entry(entries(LimitReached(limit="max_time_s", value=90, used=75, warned=True))[0])
+    assert shown == ["  [most of a limit is used: 75 of 90 s]\n"]

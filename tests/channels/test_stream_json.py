@@ -1,7 +1,7 @@
 import msgspec
 
 from hames.channels.stream_json import StreamJson
-from hames.core.events import CallLost, ModelFailed, WaitStarted
+from hames.core.events import CallLost, LimitReached, ModelFailed, WaitStarted
 from hames.core.ids import call_id
 from hames.core.messages import Text
 from hames.core.ports import Notice, Progress, TextDelta
@@ -46,3 +46,24 @@ def test_a_retry_is_told_with_its_end_and_its_cause() -> None:
     first = {"attempt": 0, "retry_delay_ms": 8000, "error_status": None, "error": "overload", "seq": 1}
     second = {"attempt": 3, "retry_delay_ms": 6000, "error_status": 429, "error": "rate", "seq": 3}
     assert lines == [shared | first, shared | second]
+
+
+def test_a_limit_that_is_near_is_a_system_message() -> None:
+    out: list[str] = []
+    shape = StreamJson(out.append, "0", [])
+    near = LimitReached(limit="max_steps", value=50, used=40, warned=True)
+    (entry, other) = entries(near, LimitReached(limit="max_steps", value=50))
+    shape.entry(entry)
+    shape.entry(other)
+    assert [msgspec.json.decode(line) for line in out] == [
+        {
+            "type": "system",
+            "subtype": "limit_warning",
+            "limit": "max_steps",
+            "value": 50,
+            "used": 40,
+            "content": "most of a limit is used: 40 of 50 steps",
+            "session_id": entry.session,
+            "seq": 1,
+        }
+    ]

@@ -1,11 +1,13 @@
 from collections.abc import AsyncGenerator
+from typing import cast
 
 import anyio
 import msgspec
 import pytest
 
+from hames.context.view import fold
 from hames.core.errors import FailureKind, ModelError
-from hames.core.events import Cost, ModelFailed, ModelReplied, RequestSent, TurnEnded, Usage
+from hames.core.events import AnyEvent, Cost, ModelFailed, ModelReplied, RequestSent, TurnEnded, Usage
 from hames.core.messages import Text
 from hames.core.ports import (
     Alive,
@@ -225,6 +227,27 @@ async def test_a_request_that_is_cancelled_counts_at_the_most_that_it_can_cost()
     assert known[0] > 10**6
     resumed = await rig.host.resume(session.id)
     assert resumed.view.totals == session.view.totals
+
+
+async def test_a_request_that_a_killed_process_has_sent_counts_for_whoever_goes_on() -> None:
+    rig = Priced(Scripted(text="there", usage=Usage(500, 0, 100)), nano_usd=2 * 10**6)
+    session, _ = await rig.say()
+    events = cast("list[AnyEvent]", await rig.logged(session))
+    at, sent = next((at, event) for at, event in enumerate(events) if isinstance(event, RequestSent))
+    left = Priced(Scripted(text="there", usage=Usage(500, 0, 100)), nano_usd=2 * 10**6)
+    claim = await left.store.claim(session.id)
+    await left.store.append(claim, events[: at + 1], rig.store.brought)
+    await left.store.release(claim)
+    resumed = await left.host.resume(session.id)
+    assert sent.most is not None
+    assert sent.most.nano_usd is not None
+    assert resumed.view.spent.nano_usd == sent.most.nano_usd
+    assert (await resumed.go_on()).ending == "done"
+    totals = resumed.view.totals
+    assert (totals.nano_usd, totals.estimated_nano_usd) == (sent.most.nano_usd + 1500, sent.most.nano_usd)
+    first, second = (most_output(body) or 0 for body in (*rig.model.bodies, *left.model.bodies))
+    assert second < first
+    assert fold(await left.store.read(session.id)).totals == totals
 
 
 # Replies that the provider has not counted
