@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from hames.models.gather import GATHER_S, QUICK_PIECES, SMALL_BYTES, GatheringStream
 
-FAST_S, SLOW_S = 0.0001, 0.02
+FAST_S, SLOW_S = 0.0001, 0.05
 
 
 class Seen(NamedTuple):

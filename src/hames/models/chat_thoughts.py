@@ -3,48 +3,43 @@
 import msgspec
 
 _encode = msgspec.json.encode
-_details = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
-_strings = msgspec.json.Decoder(str)
+_details = msgspec.json.Decoder(list[dict[str, object]])
 
-_WORDS = frozenset(("text", "summary"))
+_WORDS = ("text", "summary")
 """Fields that come in pieces; of all others the last value holds."""
-
-_NULL = msgspec.Raw(b"null")
 
 
 class _Detail:
     """A detail that is being written."""
 
     def __init__(self) -> None:
-        self.fields: dict[str, msgspec.Raw] = {}
-        self.words: dict[str, list[str]] = {}
+        self._fields: dict[str, object] = {}
+        self._words: dict[str, list[str]] = {}
 
-    def add(self, piece: dict[str, msgspec.Raw]) -> str:
+    def add(self, piece: dict[str, object]) -> str:
+        """Take over what `piece` says; the words in it."""
         said = ""
-        for name, value in piece.items():
-            if name in _WORDS and bytes(value)[:1] == b'"':
-                text = _strings.decode(value)
-                self.words.setdefault(name, []).append(text)
+        for name in _WORDS:
+            text = piece.get(name)
+            if isinstance(text, str):
+                self._words.setdefault(name, []).append(text)
                 said += text
-            if value != _NULL or name not in self.fields:
-                self.fields[name] = value
+        fields = self._fields
+        for name, value in piece.items():
+            if value is not None or name not in fields:
+                fields[name] = value
         return said
 
-    def continued_by(self, piece: dict[str, msgspec.Raw]) -> bool:
+    def continued_by(self, piece: dict[str, object]) -> bool:
         """The same thought goes on: kind and place are the same, and nothing says that it is another."""
-        fields = self.fields
-        if "data" in piece and "data" in fields:
+        fields = self._fields
+        if fields.get("type") != piece.get("type") or fields.get("index") != piece.get("index"):
             return False
-        mine, other = fields.get("id", _NULL), piece.get("id", _NULL)
-        return (
-            (mine == other or _NULL in (mine, other))
-            and fields.get("type", _NULL) == piece.get("type", _NULL)
-            and fields.get("index", _NULL) == piece.get("index", _NULL)
-        )
+        mine, other = fields.get("id"), piece.get("id")
+        return (mine is None or other is None or mine == other) and not ("data" in piece and "data" in fields)
 
     def encoded(self) -> bytes:
-        joined = {name: msgspec.Raw(_encode("".join(words))) for name, words in self.words.items()}
-        return _encode({**self.fields, **joined})
+        return _encode({**self._fields, **{name: "".join(words) for name, words in self._words.items()}})
 
 
 class DetailsReader:
@@ -55,16 +50,16 @@ class DetailsReader:
 
     def add(self, data: msgspec.Raw | bytes, *, whole: bool) -> str:
         """Take what one event says, or a whole reply; the words in it. Raises `msgspec.DecodeError`."""
-        return "".join(self._add(piece, whole=whole) for piece in _details.decode(data))
+        return "".join([self._add(piece, whole=whole) for piece in _details.decode(data)])
 
-    def _add(self, piece: dict[str, msgspec.Raw], *, whole: bool) -> str:
+    def _add(self, piece: dict[str, object], *, whole: bool) -> str:
         found = None if whole else self._open(piece)
         if found is None:
             found = _Detail()
             self._details.append(found)
         return found.add(piece)
 
-    def _open(self, piece: dict[str, msgspec.Raw]) -> _Detail | None:
+    def _open(self, piece: dict[str, object]) -> _Detail | None:
         """The detail that `piece` goes on with: where it names its place, any; else only the last."""
         for each in reversed(self._details if "index" in piece else self._details[-1:]):
             if each.continued_by(piece):

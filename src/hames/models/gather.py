@@ -6,13 +6,13 @@ from typing import cast
 import anyio
 from anyio.abc import ByteStream
 
-GATHER_S = 0.01
+GATHER_S = 0.02
 """So long is waited before the next piece is asked for, and so much later the last one may be seen."""
 
 QUICK_S = 0.002
 """A piece for which its reader had to wait no longer than this has come fast."""
 
-SMALL_BYTES = 16 * 1024
+SMALL_BYTES = 48 * 1024
 """More than this at once has gathered by itself."""
 
 QUICK_PIECES = 16
