@@ -18,7 +18,7 @@ from hames.core.events import (
     SnapshotTaken,
     Usage,
 )
-from hames.core.ids import BlobId, JobId, blob_id
+from hames.core.ids import BlobId, CallId, JobId, blob_id
 from hames.core.messages import Text
 from hames.core.ports import (
     ApprovalAnswer,
@@ -27,6 +27,8 @@ from hames.core.ports import (
     AskOptions,
     CallContext,
     Chance,
+    Checker,
+    CheckOrder,
     Claim,
     Closed,
     Departure,
@@ -146,6 +148,31 @@ class BenchJobs:
     async def stop(self, live: Mapping[JobId, JobStarted]) -> Sequence[JobFinished]:
         self.stopped.extend(live)
         return [job_over(job) for job in live]
+
+
+class BenchChecker:
+    """Checks a goal as the test says: each check comes to the next of `results`, then it passes."""
+
+    def __init__(self) -> None:
+        self.results: list[ToolResult | Exception] = []
+        self.orders: list[CheckOrder] = []
+        self.stopped: list[CallId] = []
+
+    async def run(self, order: CheckOrder) -> ToolResult:
+        self.orders.append(order)
+        result = self.results.pop(0) if self.results else checked(0)
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def stop(self, check: CallId) -> None:
+        self.stopped.append(check)
+
+
+def checked(exit_code: int, text: str = "output") -> ToolResult:
+    """What a check comes to."""
+    fact = CommandFact(exit_code=exit_code, elapsed_s=0.5)
+    return ToolResult("failed" if exit_code else "ok", (Text(text),), command=fact)
 
 
 def job_over(job: JobId, told: str = "[job over]") -> JobFinished:
@@ -285,6 +312,8 @@ class Rig:
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
         self.real_jobs: Jobs | None = None
+        self.checker = BenchChecker()
+        self.real_checker: Checker | None = None
         self.trees: Callable[[View], Keeping] = lambda _: NoTrees()
         self.runtime = BenchRuntime()
         self.watcher = Watcher()
@@ -334,6 +363,7 @@ class Rig:
             policy=self.policy,
             approver=self.person,
             jobs=self.real_jobs or self.jobs,
+            checker=self.real_checker or self.checker,
             trees=self.trees,
             runtime=self.runtime,
             listener=self.listener,

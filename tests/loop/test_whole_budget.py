@@ -108,6 +108,7 @@ class Worker:
             approver=rig.person,
             inbox=SessionInbox(),
             jobs=rig.jobs,
+            checker=rig.checker,
             trees=NoTrees(),
             listener=rig.listener,
             clock=rig.clock,

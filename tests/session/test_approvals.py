@@ -1,7 +1,7 @@
 import pytest
 
 from hames.core.errors import StoreFull
-from hames.core.events import ApprovalAnswered, ApprovalAsked, SessionOpened
+from hames.core.events import NOBODY, ApprovalAnswered, ApprovalAsked, SessionOpened
 from hames.core.ids import CallId, SessionId
 from hames.core.messages import Text
 from hames.core.ports import (
@@ -14,7 +14,6 @@ from hames.core.ports import (
     ToolResult,
     Words,
 )
-from hames.loop.approve import NOBODY
 from hames.session.approvals import KeptAnswers
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock

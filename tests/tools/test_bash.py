@@ -15,7 +15,7 @@ from hames.core.messages import plain
 from hames.core.ports import CommandSpec
 from hames.testing.local import LocalCommand, LocalLauncher
 from hames.testing.tool_suite import check_tool
-from hames.tools.bash import Bash, Shell
+from hames.tools.bash import Bash, Manner, Shell
 from tests.tools.bench import Bench
 
 pytestmark = pytest.mark.anyio
@@ -160,7 +160,7 @@ async def test_a_command_over_its_time_goes_on_in_the_background(bench: Bench) -
 async def test_where_it_is_to_be_so_a_command_over_its_time_is_stopped_with_its_children(
     bench: Bench,
 ) -> None:
-    shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=True)
+    shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, Manner(stops_at_timeout=True))
     arguments = '{"command": "echo started; sleep 1000 & echo $!; wait", "timeout": 300}'
     action = Bash(bench.launcher, bench.blobs, shell).prepare(arguments)
     first, child, *rest = plain((await action.run(bench.context())).parts).split("\n")
@@ -183,7 +183,7 @@ async def test_the_time_out_is_bounded(bench: Bench, asked_ms: object, timeout_s
     launcher = Asking(bench.place)
     arguments = msgspec.json.encode({"command": "true", "timeout": asked_ms}).decode()
     for stops in (True, False):
-        shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, stops_at_timeout=stops)
+        shell = Shell("/bin/bash", {"PATH": os.environ["PATH"]}, bench.cwd, Manner(stops_at_timeout=stops))
         await Bash(launcher, bench.blobs, shell).prepare(arguments).run(bench.context())
     assert [spec.timeout_s for spec in launcher.asked] == [timeout_s, COMMAND_TIMEOUT_MAX_S]
 

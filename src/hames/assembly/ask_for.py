@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from hames.channels.headless import OutputFormat
-from hames.core.events import TakenBack
+from hames.core.events import GoalSet, TakenBack
 
 
 class RunRequest(msgspec.Struct, frozen=True):
     """One run: the words, the session, and the shape of the answer.
 
     `resume` is an id or the start of one; `latest` means the newest session of the workspace. With
-    `take_over` a process that has it in use is cut off.
+    `take_over` a process that has it in use is cut off. `goal` is set before the words are said.
     """
 
     words: str | None = None
@@ -23,6 +23,7 @@ class RunRequest(msgspec.Struct, frozen=True):
     output: OutputFormat = "text"
     json_input: bool = False
     verbose: bool = False
+    goal: GoalSet | None = None
 
 
 class LocalRequest(msgspec.Struct, frozen=True):

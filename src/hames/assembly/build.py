@@ -40,7 +40,8 @@ from hames.session.jobs import LaunchedJobs
 from hames.session.keeping import Shelf
 from hames.session.log import Listeners
 from hames.stores.sqlite import SqliteStore, open_sqlite
-from hames.tools.bash import Bash, Shell
+from hames.tools.bash import Bash, Manner, Shell
+from hames.tools.check import ShellChecker
 from hames.tools.edit import Edit
 from hames.tools.glob import FindFiles
 from hames.tools.grep import Grep
@@ -120,6 +121,7 @@ async def build(
                 policy=policy,
                 approver=approver,
                 jobs=LaunchedJobs(launcher, store),
+                checker=_checker(settings, store, launcher),
                 trees=keepers.of,
                 runtime=runtime,
                 listener=listeners,
@@ -150,7 +152,8 @@ def _usual_tools(
 ) -> list[Tool]:
     """What every session has, in the order in which the model is told of it."""
     env = command_env(settings.environ)
-    shell = Shell("bash", env, settings.workspace, stops_at_timeout=settings.at_timeout == "stop")
+    manner = Manner(stops_at_timeout=settings.at_timeout == "stop")
+    shell = Shell("bash", env, settings.workspace, manner)
     return [
         Read(files, blobs),
         Write(files),
@@ -173,6 +176,11 @@ def tools_to_read(settings: Settings) -> Tools:
         settings, MemoryStore(SystemClock()), CommandLauncher(runtime, bare), files, Edit(files)
     )
     return Toolbox(usual)
+
+
+def _checker(settings: Settings, store: SqliteStore, launcher: CommandLauncher) -> ShellChecker:
+    """What runs the check of a goal: as the commands of the model, with their environment."""
+    return ShellChecker(launcher, store, Shell("bash", command_env(settings.environ), settings.workspace))
 
 
 class _Launched(NamedTuple):

@@ -17,7 +17,14 @@ from hames.stores.disk import disk_bytes
 
 
 async def open_session(settings: Settings, request: RunRequest, parts: Parts) -> Session:
-    """The session that the command line names, or a new one."""
+    """The session that the command line names, or a new one, with the goal that it gives."""
+    session = await _named_session(settings, request, parts)
+    if request.goal is not None:
+        await session.set_goal(request.goal)
+    return session
+
+
+async def _named_session(settings: Settings, request: RunRequest, parts: Parts) -> Session:
     if request.resume is None and not request.latest:
         wanted = SessionId(request.session_id) if request.session_id is not None else None
         return await parts.host.open(wanted)

@@ -11,11 +11,13 @@ from hames.context.lasting import Totals
 from hames.context.view import View, final_text
 from hames.core.errors import ExitCode, UsageError
 from hames.core.events import (
+    NOBODY,
     CallFinished,
     CallIntended,
     CallJudged,
     CallLost,
     Entry,
+    GoalChecked,
     ModelReplied,
     TurnEnded,
 )
@@ -23,8 +25,8 @@ from hames.core.ids import CallId
 from hames.core.messages import Text
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Passing, Words
 from hames.core.text import one_line
-from hames.loop.approve import NOBODY
-from hames.loop.endings import exit_code
+from hames.loop.endings import exit_code, verified_words
+from hames.loop.goal import checked_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
 
@@ -62,6 +64,8 @@ class Doings:
                 self._write(f"  {self._calls.pop(call, call)}: {outcome}, {elapsed_ms} ms")
             case CallLost(call=call):
                 self._write(f"  {self._calls.pop(call, call)}: outcome not known")
+            case GoalChecked():
+                self._write(f"  {checked_words(entry.event)}")
             case _:
                 pass
 
@@ -136,6 +140,8 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
             "requests": spent.requests - facts.before.requests,
         },
         "permission_denials": facts.denied,
+        "verified": ended.verified,
+        "changed_since": ended.unverified_changes,
         "jobs": [
             {"job_id": job, "command": started.command, "detached": job in view.detached}
             for job, started in view.jobs.items()
@@ -230,6 +236,8 @@ class Headless:
             return
         if facts.ended.ending in ("done", "blocked", "unfinished_background"):
             out.out(final_text(view.messages))
+        if words := verified_words(facts.ended):
+            out.err(f"hames: {words}")
         if facts.ended.ending != "done":
             out.err(f"hames: {facts.ended.reason} ({facts.ended.ending}, exit {facts.exit_code})")
             out.err(f"hames: to go on: hames --resume {self._session.id}")

@@ -16,6 +16,9 @@ from hames.core.events import (
     CallStarted,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
+    GoalSet,
     JobFinished,
     JobStarted,
     LimitReached,
@@ -38,6 +41,8 @@ from hames.core.ids import SessionId
 from hames.core.messages import plain
 from hames.core.ports import SessionRow
 from hames.core.text import for_terminal, presentable
+from hames.loop.endings import verified_words
+from hames.loop.goal import checked_words
 from hames.session.points import before_turn
 
 INDENT = " " * 9
@@ -117,10 +122,9 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield from _model(event, whole=whole)
         case CallIntended() | CallJudged() | CallStarted() | CallFinished() | CallLost() as event:
             yield from _call(event, whole=whole)
-        case JobStarted() | JobFinished() as job:
-            words = job.told if isinstance(job, JobFinished) else f"started: {job.command}"
-            yield from _block(f"job {job.job}:", words, whole=whole)
-        case TurnStarted() | TurnEnded() | Repaired() as event:
+        case JobStarted() | JobFinished() | GoalChecked() as event:
+            yield from _beside_calls(event, whole=whole)
+        case TurnStarted() | TurnEnded() | Repaired() | GoalSet() | GoalCheckStarted() as event:
             yield _marker(event)
         case None:
             yield "(an event of a newer hames)"
@@ -128,13 +132,20 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield _beside(event)
 
 
-def _marker(event: TurnStarted | TurnEnded | Repaired) -> str:
+def _marker(event: TurnStarted | TurnEnded | Repaired | GoalSet | GoalCheckStarted) -> str:
     match event:
+        case GoalCheckStarted():
+            return f"{event.check}: started"
+        case GoalSet():
+            goal = for_terminal(event.command)
+            return f"goal ({event.by}): {goal}" if goal else f"the goal was lifted ({event.by})"
         case TurnStarted():
             return f"turn {event.turn}"
         case TurnEnded():
             reason = for_terminal(event.reason)
-            return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {reason}"
+            words = verified_words(event)
+            known = f" ({words})" if words else ""
+            return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {reason}{known}"
         case Repaired():
             return f"repaired: {for_terminal(event.reason)}"
 
@@ -204,6 +215,16 @@ def _call(
             yield from _block(heading, plain(event.parts), whole=whole)
         case CallLost():
             yield from _block(f"call {event.call}: outcome not known", plain(event.parts), whole=whole)
+
+
+def _beside_calls(event: JobStarted | JobFinished | GoalChecked, *, whole: bool) -> Iterator[str]:
+    match event:
+        case JobStarted():
+            yield from _block(f"job {event.job}:", f"started: {event.command}", whole=whole)
+        case JobFinished():
+            yield from _block(f"job {event.job}:", event.told, whole=whole)
+        case GoalChecked():
+            yield from _block(f"{event.check}: {checked_words(event)}", event.told, whole=whole)
 
 
 def _block(heading: str, text: str, *, whole: bool) -> Iterator[str]:

@@ -9,6 +9,8 @@ from hames.core.events import (
     CallFinished,
     CallLost,
     Entry,
+    GoalChecked,
+    GoalSet,
     LimitReached,
     ModelFailed,
     ModelReplied,
@@ -113,8 +115,18 @@ def _beside(event: AnyEvent | None) -> Mapping[str, object] | None:
                 "used": event.used,
                 "content": f"most of a limit is used: {limit_words(event)}",
             }
+        case GoalSet() | GoalChecked():
+            return _goal(event)
         case _:
             return None
+
+
+def _goal(event: GoalSet | GoalChecked) -> Mapping[str, object]:
+    """A goal, or a check of it: `content` is what the model is told."""
+    line = {"type": "system", "subtype": "goal", "command": event.command, "content": event.told}
+    if isinstance(event, GoalChecked):
+        line |= {"subtype": "goal_check", "passed": event.passed, "exit_code": event.fact.exit_code}
+    return line
 
 
 def assistant_message(reply: ModelReplied) -> Mapping[str, object]:

@@ -2,12 +2,15 @@
 
 import msgspec
 
+from hames.context.pursuit import Pursuit
+from hames.context.verified import Verified
 from hames.core.events import (
     CallFinished,
     ChildReported,
     ContextShrunk,
     Cost,
     Entry,
+    GoalChecked,
     JobDetached,
     JobFinished,
     JobStarted,
@@ -124,6 +127,8 @@ class Lasting:
         self.outputs: dict[CallId, OutputFact] = {}
         self.tree: BlobId | None = None
         self.packs: list[BlobId] = []
+        self.pursuit = Pursuit()
+        self.verified = Verified()
         self._dedup: set[str] = set()
         self._children: dict[SessionId, Cost] = {}
 
@@ -141,8 +146,8 @@ class Lasting:
                 self._set(event)
             case JobStarted() | JobDetached() | JobFinished() as event:
                 self._run(event)
-            case CallFinished(call=call, output=output) if output is not None:
-                self.outputs[call] = output
+            case CallFinished() | GoalChecked() as event:
+                self._output(event)
             case UserSpoke(dedup=dedup) if dedup is not None:
                 self._dedup.add(dedup)
             case SnapshotTaken(tree=tree, packs=packs):
@@ -150,6 +155,16 @@ class Lasting:
                 self.packs.extend(packs)
             case _:
                 pass
+        self._look(entry)
+
+    def _output(self, event: CallFinished | GoalChecked) -> None:
+        if event.output is not None:
+            self.outputs[event.call if isinstance(event, CallFinished) else event.check] = event.output
+
+    def _look(self, entry: Entry) -> None:
+        if entry.event is not None:
+            self.pursuit.take(entry.event, entry.seq)
+            self.verified.take(entry.event, entry.seq)
 
     @property
     def awaited(self) -> dict[JobId, JobStarted]:

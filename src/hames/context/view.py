@@ -9,6 +9,7 @@ from hames.context.pace import Pace
 from hames.context.progress import Progress
 from hames.context.rewinding import taken_back
 from hames.core.events import (
+    NOBODY,
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
@@ -22,6 +23,9 @@ from hames.core.events import (
     ContextShrunk,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
+    GoalSet,
     JobDetached,
     JobFinished,
     JobStarted,
@@ -85,7 +89,8 @@ class View(Lasting):
     """A session as its events have left it. Only `fold` and `pass_over` change it; everybody else reads.
 
     `messages` is what the model has been and will be shown. Results stand in the order in which the
-    model asked, and words that arrive while calls are open stand after the results.
+    model asked, and words that arrive while calls are open stand after the results. `unapproved` says why
+    calls of the last reply that has any were denied for want of a person.
     """
 
     def __init__(self) -> None:
@@ -100,6 +105,7 @@ class View(Lasting):
         self.ended: TurnEnded | None = None
         self.messages: list[Message] = []
         self.reply: ModelReplied | None = None
+        self.unapproved: list[str] = []
         self.last_request: LastRequest | None = None
         self.counted: Counted | None = None
         self.cwd = ""
@@ -120,6 +126,12 @@ class View(Lasting):
             self.progress.take(entry.event)
             self._take(entry.event, entry)
 
+    @property
+    def unsettled(self) -> ModelReplied | None:
+        """The reply that asks for nothing more, while it is the last word: the turn may be over."""
+        last = self.messages[-1] if self.messages else None
+        return self.reply if isinstance(last, AssistantMessage) and not last.calls else None
+
     def pass_over(self, entry: Entry) -> None:
         """Take in an entry that a `Rewound` has taken back, or is: only what cannot be taken back counts.
 
@@ -138,7 +150,7 @@ class View(Lasting):
         match event:
             case SessionOpened() | SettingsPinned():
                 self._setting(event)
-            case UserSpoke() | JobStarted() | JobFinished() | ChildReported():
+            case UserSpoke() | JobStarted() | JobFinished() | ChildReported() | GoalSet() | GoalChecked():
                 self._news(event)
             case TurnStarted() | TurnEnded():
                 self._turn(event)
@@ -166,6 +178,7 @@ class View(Lasting):
                 | ModelFailed()
                 | JobDetached()
                 | LimitReached()
+                | GoalCheckStarted()
                 | SnapshotTaken()
                 | RestoreStarted()
                 | FilesRestored()
@@ -186,7 +199,9 @@ class View(Lasting):
             self.last_request = self.counted = None
         self.pinned, self.segment = event, event.segment
 
-    def _news(self, event: UserSpoke | JobStarted | JobFinished | ChildReported) -> None:
+    def _news(
+        self, event: UserSpoke | JobStarted | JobFinished | ChildReported | GoalSet | GoalChecked
+    ) -> None:
         match event:
             case UserSpoke() | ChildReported():
                 self._say(UserMessage(event.parts))
@@ -195,6 +210,9 @@ class View(Lasting):
             case JobFinished():
                 self._told_of.discard(event.job)
                 self._say(UserMessage((Text(event.told),)))
+            case GoalSet() | GoalChecked():
+                if event.told:
+                    self._say(UserMessage((Text(event.told),)))
 
     def _say(self, message: UserMessage) -> None:
         if self._order:
@@ -207,7 +225,7 @@ class View(Lasting):
     def _turn(self, event: TurnStarted | TurnEnded) -> None:
         if isinstance(event, TurnStarted):
             self.turn, self.turn_open = event.turn, True
-            self.turn_steps, self.ended = 0, None
+            self.turn_steps, self.ended, self.unapproved = 0, None, []
         else:
             self.turn_open, self.ended = False, event
 
@@ -224,6 +242,8 @@ class View(Lasting):
         self.messages.append(event.message)
         # A turn is open as long as it has calls: also where a repair took its start away.
         self.turn_open = self.turn_open or bool(event.message.calls)
+        if event.message.calls:
+            self.unapproved = []
         self._order = list(event.message.calls)
         self._results = {}
         for call in event.message.calls:
@@ -255,6 +275,8 @@ class View(Lasting):
                 self.open_calls[event.call] = change(was, asked=event)
             case ApprovalAnswered():
                 self.open_calls[event.call] = change(was, answered=event)
+                if event.by == NOBODY:
+                    self.unapproved.append(was.judged.why if was.judged is not None else "")
             case CallStarted():
                 self.open_calls[event.call] = change(was, started=event, started_ms=entry.at_ms)
             case CallFinished():

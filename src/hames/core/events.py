@@ -103,6 +103,15 @@ class CommandFact(msgspec.Struct, frozen=True, omit_defaults=True):
     cwd: str | None = None
 
 
+class Ran(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A command that looks like a check, and the entry of its end. `exit_code` is None when it ended without
+    one, or with that of another command."""
+
+    command: str
+    exit_code: int | None
+    seq: int
+
+
 class Todo(msgspec.Struct, frozen=True):
     """One line of the plan."""
 
@@ -175,13 +184,21 @@ class TurnStarted(Event, frozen=True):
 
 
 class TurnEnded(Event, frozen=True):
-    """The turn is over, and how. `reason` is for a person, `code` for a machine."""
+    """The turn is over, and how. `reason` is for a person, `code` for a machine.
+
+    `verified` are the checks that have run since the agent has changed files for the last time, and
+    `unverified_changes` says that it has, and that none has run since.
+    """
+
+    version: ClassVar[int] = 2
 
     turn: int
     ending: EndingKind
     reason: str
     code: str = ""
     steps: int = 0
+    verified: tuple[Ran, ...] = ()
+    unverified_changes: bool = False
 
 
 class LimitReached(Event, frozen=True):
@@ -193,6 +210,45 @@ class LimitReached(Event, frozen=True):
     value: float
     used: float = 0.0
     warned: bool = False
+
+
+# Goals
+
+
+class GoalSet(Event, frozen=True):
+    """From here on no turn is done before `command` passes; an empty one lifts the goal. `told` is what the
+    model is told of it."""
+
+    command: str
+    by: str
+    timeout_s: float = 0.0
+    told: str = ""
+
+
+class GoalCheckStarted(Event, frozen=True):
+    """The command of the goal runs. Durable before it does; one that a stopped process has left is run anew,
+    under another id."""
+
+    check: CallId
+    tree_before: BlobId | None = None
+
+
+class GoalChecked(Event, frozen=True):
+    """The command of the goal is over. `told` is what the model is told: nothing when it has `passed`.
+
+    `likeness` is the same for failures that look the same, `changed`: the agent has changed files since the
+    check before.
+    """
+
+    check: CallId
+    command: str
+    passed: bool
+    fact: CommandFact
+    told: str = ""
+    output: OutputFact | None = None
+    likeness: str = ""
+    changed: bool = False
+    tree_after: BlobId | None = None
 
 
 # The model
@@ -299,6 +355,10 @@ class CallJudged(Event, frozen=True):
     verdict: Verdict
     rule: str
     why: str = ""
+
+
+NOBODY = "nobody"
+"""Who answers where no person can: always no."""
 
 
 class ApprovalAsked(Event, frozen=True):
@@ -509,6 +569,9 @@ AnyEvent = (
     | TurnStarted
     | TurnEnded
     | LimitReached
+    | GoalSet
+    | GoalCheckStarted
+    | GoalChecked
     | RequestSent
     | ModelReplied
     | ModelFailed

@@ -43,6 +43,29 @@ COMMAND_TIMEOUT_S = 120.0
 
 COMMAND_TIMEOUT_MAX_S = 600.0
 
+GOAL_TIMEOUT_S = COMMAND_TIMEOUT_MAX_S
+"""How long the check of a goal may take, where nobody says."""
+
+GOAL_OFF = "off"
+"""The word that lifts a goal, in the place of a command."""
+
+GOAL_SAME_IDLE = 3
+"""So many failures of a goal's check that look the same, with no change of files between, end the turn."""
+
+GOAL_SAME = (6, 9)
+"""So many that look the same although files change: the model is told more plainly, then the turn ends. A
+cause may take a few edits to find; the ninth in vain is no search any more."""
+
+GOAL_CANNOT_RUN = 2
+"""A check that could not run gets one chance to be provided with what it needs."""
+
+GOAL_WORDS_BYTES = 1000
+"""What is said around the output of a check, of what one call may show."""
+
+VERIFIED_COMMANDS = 10
+VERIFIED_CHARS = 200
+"""Checks since the last change that are named at the end of a turn, and of each so much."""
+
 PARALLEL_CALLS = 8
 """Calls of one reply that may run side by side."""
 

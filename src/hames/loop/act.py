@@ -16,6 +16,7 @@ from hames.core.errors import (
     StoreFull,
 )
 from hames.core.events import (
+    NOBODY,
     CallFinished,
     CallJudged,
     CallStarted,
@@ -28,7 +29,7 @@ from hames.core.ids import BlobId, CallId
 from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
 from hames.core.messages import Call, Text
 from hames.core.ports import Action, CallContext, Judgement, Prepared, Reconcilable, Subject, ToolResult
-from hames.loop.approve import NOBODY, approve
+from hames.loop.approve import approve
 from hames.loop.kit import Kit
 from hames.loop.look import changed_since, look, look_after
 from hames.loop.record import finished, intended, problem, unrun
@@ -44,24 +45,17 @@ class Judged(msgspec.Struct, frozen=True):
     attempt: int = 1
 
 
-class Acted(msgspec.Struct, frozen=True):
-    """What came of a reply's calls. `unapproved`: why calls were denied for want of a person."""
-
-    unapproved: tuple[str, ...]
-
-
 Plan = Judged | CallFinished
 """What is to be done with one call: run it, or only tell the model why not."""
 
 
-async def act(kit: Kit, reply: ModelReplied) -> Acted:
+async def act(kit: Kit, reply: ModelReplied) -> None:
     """Put `reply` and its calls on the log, and run them in the model's order.
 
     Neighbours that change nothing run side by side; a call that may change something runs alone.
     Every call ends with exactly one result on the log, in the order in which the model asked.
     """
-    plans = judge(kit, reply.message.calls, reply.step)
-    return await carry_out(kit, plans)
+    await carry_out(kit, judge(kit, reply.message.calls, reply.step))
 
 
 def judge(kit: Kit, calls: Sequence[Call], step: int) -> list[Plan]:
@@ -113,9 +107,8 @@ def _judge_one(kit: Kit, call: Call, prepared: Prepared) -> Judged:
     return Judged(call, prepared, subject, judgement)
 
 
-async def carry_out(kit: Kit, plans: Sequence[Plan]) -> Acted:
+async def carry_out(kit: Kit, plans: Sequence[Plan]) -> None:
     """Run what may be run, in groups; a group's start is durable before anything of it runs."""
-    unapproved: list[str] = []
     for group in side_by_side(plans):
         runnable: list[Judged] = []
         for plan in group:
@@ -124,13 +117,11 @@ async def carry_out(kit: Kit, plans: Sequence[Plan]) -> Acted:
             elif (refusal := await _refusal(kit, plan)) is None:
                 runnable.append(plan)
             else:
-                kit.journal.stage(refusal.event)
-                unapproved.extend(refusal.unapproved)
+                kit.journal.stage(refusal)
         runnable = [plan for plan in runnable if await _start(kit, plan)]
         if runnable:
             await kit.journal.record()
             await _run_group(kit, runnable)
-    return Acted(tuple(unapproved))
 
 
 async def _start(kit: Kit, plan: Judged) -> bool:
@@ -196,16 +187,11 @@ def _shares(plan: Judged) -> bool:
     return plan.prepared.action.effect == "pure" and plan.judgement.verdict != "ask"
 
 
-class _Refusal(msgspec.Struct, frozen=True):
-    event: CallFinished
-    unapproved: tuple[str, ...] = ()
-
-
-async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
+async def _refusal(kit: Kit, plan: Judged) -> CallFinished | None:
     """Why the call may not run, or None. Asks a person where the verdict says so."""
     call, judgement = plan.call.id, plan.judgement
     if judgement.verdict == "deny":
-        return _Refusal(unrun(call, "denied", f"[denied: {judgement.why or judgement.rule}]"))
+        return unrun(call, "denied", f"[denied: {judgement.why or judgement.rule}]")
     if judgement.verdict != "ask":
         return None
     answer = await approve(kit, call, plan.prepared, plan.subject, judgement.why)
@@ -213,9 +199,9 @@ async def _refusal(kit: Kit, plan: Judged) -> _Refusal | None:
         return None
     if answer.by == NOBODY:
         words = f"[denied: this needs a person's approval and nobody is here to give it: {judgement.why}]"
-        return _Refusal(unrun(call, "denied", words), (judgement.why,))
+        return unrun(call, "denied", words)
     said = f": {answer.words}" if answer.words else ""
-    return _Refusal(unrun(call, "denied", f"[denied by the user{said}]"))
+    return unrun(call, "denied", f"[denied by the user{said}]")
 
 
 async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:

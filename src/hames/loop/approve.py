@@ -5,9 +5,6 @@ from hames.core.ids import CallId
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Prepared, Subject
 from hames.loop.kit import Kit
 
-NOBODY = "nobody"
-"""Who answers where no person can: always no."""
-
 
 async def approve(kit: Kit, call: CallId, prepared: Prepared, subject: Subject, why: str) -> ApprovalAnswer:
     """The answer, on the log together with the question. The question is durable before it is put."""

@@ -5,7 +5,10 @@ from typing import cast
 import msgspec
 
 from hames.core.errors import ExitCode, FailureKind, ModelError, OverLimit
-from hames.core.events import EndingKind, TurnEnded
+from hames.core.events import EndingKind, Ran, TurnEnded
+from hames.core.text import for_terminal, one_line
+
+_COMMAND_CHARS = 100
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -54,3 +57,25 @@ def exit_code(ended: TurnEnded) -> ExitCode:
     if ended.ending == "failed" and ended.code:
         return ModelError(cast(FailureKind, ended.code), ended.reason).exit_code
     return _EXIT_CODES[ended.ending]
+
+
+def verified_words(ended: TurnEnded) -> str:
+    """What is known of the last change of files; nothing where none was made and none was checked."""
+    passed = [_ran(ran) for ran in ended.verified if ran.exit_code == 0]
+    others = [_ran(ran) for ran in ended.verified if ran.exit_code != 0]
+    if others:
+        well = f"; passed: {', '.join(passed)}" if passed else ""
+        return f"not verified after the last change: {', '.join(others)}{well}"
+    if passed:
+        return f"verified after the last change: {', '.join(passed)}"
+    return "not verified: nothing was checked after the last change" if ended.unverified_changes else ""
+
+
+def _ran(ran: Ran) -> str:
+    how = "exit code not seen" if ran.exit_code is None else f"exit {ran.exit_code}"
+    return f"`{shown_command(ran.command)}` {how}"
+
+
+def shown_command(command: str) -> str:
+    """A command in one short line, for a person."""
+    return one_line(for_terminal(command), _COMMAND_CHARS)

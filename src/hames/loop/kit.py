@@ -11,6 +11,7 @@ from hames.core.ports import (
     Approver,
     Blobs,
     Chance,
+    Checker,
     Clock,
     Inbox,
     Jobs,
@@ -62,6 +63,7 @@ class Kit(msgspec.Struct, frozen=True):
     approver: Approver
     inbox: Inbox
     jobs: Jobs
+    checker: Checker
     trees: Trees
     listener: Listener
     clock: Clock

@@ -10,11 +10,12 @@ from hames.core.errors import ModelError, OverLimit, SandboxError, StoreFull
 from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.ids import JobId
 from hames.core.messages import Text
-from hames.loop.act import Acted, act
+from hames.loop.act import act
 from hames.loop.adapt import adapt
 from hames.loop.ask import Answered, ask, assemble
 from hames.loop.budget import keep_to_limits
 from hames.loop.endings import Ending, failed, stopped
+from hames.loop.goal import pursue, reached
 from hames.loop.kit import Kit
 from hames.loop.look import look_after, with_tree
 from hames.loop.record import replied, unrun
@@ -60,7 +61,9 @@ async def run_turn(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None = No
 async def _answer(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None) -> Ending:
     if first is not None:
         await first(kit)
-    acted = Acted(())
+    left = kit.view.unsettled
+    if left is not None and (ending := await _settle(kit, left)) is not None:
+        return ending
     while True:
         await steer(kit)
         keep_to_limits(kit)
@@ -69,9 +72,9 @@ async def _answer(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None) -> E
         answered = await _ask(kit)
         reply = _record(kit, answered)
         if reply.message.calls:
-            acted = await act(kit, reply)
+            await act(kit, reply)
             continue
-        if (ending := await _settle(kit, reply, acted)) is not None:
+        if (ending := await _settle(kit, reply)) is not None:
             return ending
 
 
@@ -97,7 +100,7 @@ def _record(kit: Kit, answered: Answered) -> ModelReplied:
     return event
 
 
-async def _settle(kit: Kit, reply: ModelReplied, acted: Acted) -> Ending | None:
+async def _settle(kit: Kit, reply: ModelReplied) -> Ending | None:
     """The model has nothing more to run: the turn's ending, or None when something is still owed."""
     if reply.finish == "filter":
         return Ending("refused", "the provider's content filter stopped the reply", "content_filter")
@@ -112,11 +115,13 @@ async def _settle(kit: Kit, reply: ModelReplied, acted: Acted) -> Ending | None:
         if await steer(kit):
             return None
         return await _leave_jobs(kit)
-    if acted.unapproved:
-        return Ending("blocked", f"a person is needed: {acted.unapproved[0]}", "approval")
+    if kit.view.unapproved:
+        return Ending("blocked", f"a person is needed: {kit.view.unapproved[0]}", "approval")
+    if (missed := await pursue(kit)) is not None:
+        return missed.ending
     if kit.view.detached:
         return Ending("unfinished_background", f"detached jobs run on: {_named(kit.view.jobs)}", "detached")
-    return Ending("done", "the model has nothing more to do")
+    return reached(kit)
 
 
 async def _leave_jobs(kit: Kit) -> Ending:
@@ -157,6 +162,8 @@ async def _end(kit: Kit, ending: Ending) -> TurnEnded:
         reason=ending.reason,
         code=ending.code,
         steps=view.turn_steps,
+        verified=view.verified.checks,
+        unverified_changes=view.verified.has_unverified,
     )
     await kit.journal.record(event)
     return event

@@ -1,6 +1,15 @@
 """What the supervisor may do because of what is durable on the session's log."""
 
-from hames.core.events import CallFinished, CallLost, CallStarted, Entry, JobFinished, JobStarted
+from hames.core.events import (
+    CallFinished,
+    CallLost,
+    CallStarted,
+    Entry,
+    GoalChecked,
+    GoalCheckStarted,
+    JobFinished,
+    JobStarted,
+)
 from hames.core.ids import JobId
 from hames.core.ports import Passing
 from hames.sandboxes.launch import CommandLauncher
@@ -17,8 +26,10 @@ class Settling:
     def entry(self, entry: Entry) -> None:
         """A durable event."""
         match entry.event:
-            case CallStarted():
+            case CallStarted() | GoalCheckStarted():
                 self._launcher.decided()
+            case GoalChecked(check=check):
+                self._launcher.release(JobId(check))
             case JobStarted(job=job):
                 self._jobs.add(job)
             case CallFinished(call=call) | CallLost(call=call) if JobId(call) not in self._jobs:

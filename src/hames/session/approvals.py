@@ -2,9 +2,9 @@
 
 import msgspec
 
+from hames.core.events import NOBODY
 from hames.core.ids import SessionId
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Approver, Arrival, Arrivals
-from hames.loop.approve import NOBODY
 
 APPROVAL = "approval"
 """The kind of an `Arrival` that holds the answer to the question about one call."""

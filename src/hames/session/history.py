@@ -13,6 +13,8 @@ from hames.core.events import (
     CallStarted,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
     JobFinished,
     JobStarted,
     RestoreStarted,
@@ -25,6 +27,7 @@ By = Literal["agent", "user"]
 """Who changed the workspace. Where both may have, it counts as the agent."""
 
 _RESTORE = "restore"
+_CHECK = "check of the goal"
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -71,6 +74,11 @@ class _Timeline:
                 self._working.add(f"job {job}")
             case JobFinished() as event:
                 self._end(f"job {event.job}", entry.seq, event.tree_after)
+            case GoalCheckStarted(tree_before=tree):
+                self._mark(entry.seq, tree)
+                self._working.add(_CHECK)
+            case GoalChecked() as event:
+                self._end(_CHECK, entry.seq, event.tree_after)
             case SnapshotTaken(tree=tree):
                 self._mark(entry.seq, tree)
             case RestoreStarted() | FilesRestored() as event:
@@ -168,8 +176,8 @@ def _course(start: BlobId, marks: Sequence[Mark], was: BlobId) -> Course:
 
 
 def is_unseen(entries: Sequence[Entry], through: int) -> bool:
-    """Whether a call that may write was started after `through`, and before anybody had ever looked at the
-    workspace: then nobody knows what that was."""
+    """Whether a call that may write, or a check of a goal, was started after `through`, and before anybody
+    had ever looked at the workspace: then nobody knows what that was."""
     writing = _Writing()
     for entry in entries:
         writing.take(entry.event)
@@ -177,6 +185,8 @@ def is_unseen(entries: Sequence[Entry], through: int) -> bool:
             case SnapshotTaken():
                 return False
             case CallStarted(call=call) if call in writing.calls and entry.seq > through:
+                return True
+            case GoalCheckStarted() if entry.seq > through:
                 return True
             case _:
                 pass

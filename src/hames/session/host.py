@@ -19,6 +19,7 @@ from hames.core.ports import (
     Arrivals,
     Blobs,
     Chance,
+    Checker,
     Claim,
     Clock,
     Jobs,
@@ -63,6 +64,7 @@ class HostParts(msgspec.Struct, frozen=True):
     policy: Policy
     approver: Approver
     jobs: Jobs
+    checker: Checker
     trees: Callable[[View], Keeping]
     runtime: Runtime
     listener: Listener
@@ -292,6 +294,7 @@ class Host:
             approver=KeptAnswers(parts.approver, parts.arrivals, session),
             inbox=inbox,
             jobs=parts.jobs,
+            checker=parts.checker,
             trees=trees,
             listener=parts.listener,
             clock=parts.clock,

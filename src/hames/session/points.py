@@ -12,6 +12,8 @@ from hames.core.events import (
     CallLost,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
     ModelReplied,
     RequestSent,
     RestoreStarted,
@@ -106,6 +108,10 @@ class _UnderWay:
                 self._open = {call.id for call in message.calls}
             case CallFinished(call=call) | CallLost(call=call):
                 self._open.discard(call)
+            case GoalCheckStarted():
+                self._open = {"check"}
+            case GoalChecked():
+                self._open.discard("check")
             case RestoreStarted(context=context):
                 self._open = {"files", "context"} if context else {"files"}
             case FilesRestored():

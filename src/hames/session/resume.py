@@ -10,6 +10,7 @@ from hames.core.events import AnyEvent, CallLost, Entry, FilesRestored, RequestS
 from hames.core.ids import BlobId
 from hames.core.ports import Attachable, Reconcilable, Settled, ToolResult
 from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
+from hames.loop.goal import drop_check
 from hames.loop.kit import Kit
 from hames.loop.look import with_tree
 from hames.loop.record import finished, lost, unrun
@@ -26,6 +27,7 @@ async def go_on(kit: Kit) -> None:
     that is possible, run again where that changes nothing, and else lost; what stood after a lost one is not
     run: the model decides with what it is told.
     """
+    await drop_check(kit)
     plans: list[Plan] = []
     any_lost = False
     for was in tuple(kit.view.open_calls.values()):
@@ -45,6 +47,7 @@ async def go_on(kit: Kit) -> None:
 async def give_up(kit: Kit) -> None:
     """Stage ends for the open calls of a turn that the user has gone on from: nothing more is run, and what
     still runs becomes a background job."""
+    await drop_check(kit)
     for was in tuple(kit.view.open_calls.values()):
         found = await settle(kit, was, wait=False) if was.started is not None else ()
         words = INTERRUPTED if was.started is None else UNFINISHED

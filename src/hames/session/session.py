@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from hames.context.view import View
-from hames.core.events import TurnEnded, TurnStarted, UserSpoke
+from hames.core.events import GoalSet, TurnEnded, TurnStarted, UserSpoke
 from hames.core.ids import SessionId
 from hames.core.ports import Arrivals, Words
 from hames.loop.kit import Kit
@@ -46,6 +46,17 @@ class Session:
         key = words.dedup or f"said/{self._kit.chance.bits(80):x}"
         self.inbox.put(msgspec.structs.replace(words, dedup=key))
         await self._arrivals.put(self.id, arrival_of(words, key))
+
+    async def set_goal(self, goal: GoalSet) -> None:
+        """Let no turn be done before its command passes. Not while a turn runs. It is durable on return, or
+        with the first words of a new session."""
+        was = self.view.pursuit.goal
+        same = was is not None and (was.command, was.timeout_s) == (goal.command, goal.timeout_s)
+        if same or (was is None and not goal.command):
+            return
+        self._kit.journal.stage(goal)
+        if self.view.turns:
+            await self._kit.journal.record()
 
     async def say(self, words: Sequence[Words]) -> TurnEnded:
         """Start a turn with these words and run it to its end.

@@ -11,6 +11,8 @@ from hames.core.events import (
     ChildReported,
     ContextShrunk,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
     JobFinished,
     ModelFailed,
     ModelReplied,
@@ -33,6 +35,10 @@ def named_blobs(event: AnyEvent) -> tuple[BlobId, ...]:
             found = _of_model(event)
         case CallStarted() | CallFinished() | CallLost() | JobFinished():
             found = _of_call(event)
+        case GoalCheckStarted(tree_before=tree):
+            found = (tree,)
+        case GoalChecked(output=output, tree_after=tree):
+            found = (*_output(output), tree)
         case UserSpoke(parts=parts) | ChildReported(parts=parts):
             found = _pictures(parts)
         case ContextShrunk(summary=blob) | Repaired(kept=blob):

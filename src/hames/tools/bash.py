@@ -29,6 +29,7 @@ from hames.core.text import clip
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.output import Report, ending, report
 from hames.tools.paths import handle_of
+from hames.tools.results import ROOM_BYTES
 
 _PREFIX = 'exec {hames}>&3 3>&-; echo >&$hames; trap "{ pwd -P >&$hames; } 2>&-" EXIT; unset hames; '
 """Stands on the first line of the command, so that line numbers stay right. The control pipe is moved
@@ -46,15 +47,25 @@ _NOT_FOUND = 127
 """The exit code of a command that there is not."""
 
 
+class Manner(msgspec.Struct, frozen=True):
+    """How commands are run and told. `stops_at_timeout`: a command is ended then, and not moved to the
+    background. `most_s` is the longest time-out, `room_bytes` what may be told. `stays`: the next command
+    does not begin where this one has ended."""
+
+    stops_at_timeout: bool = False
+    most_s: float = COMMAND_TIMEOUT_MAX_S
+    room_bytes: int = ROOM_BYTES
+    stays: bool = False
+
+
 class Shell(msgspec.Struct, frozen=True):
     """What commands run with: the shell, all of their environment, and where to go when the directory
-    they should start in is gone. `stops_at_timeout`: a command is ended then, and not moved to the
-    background."""
+    they should start in is gone."""
 
     path: str
     env: Mapping[str, str]
     workspace: str
-    stops_at_timeout: bool = False
+    manner: Manner = Manner()
 
 
 class Seen(NamedTuple):
@@ -98,7 +109,10 @@ class Bash:
         return _SPEC
 
     def prepare(self, arguments: str) -> "BashAction":
-        read = read_arguments("bash", BashArguments, arguments)
+        return self.action(read_arguments("bash", BashArguments, arguments))
+
+    def action(self, read: BashArguments) -> "BashAction":
+        """One command. Raises `ArgumentProblem` when it is too long."""
         if len(read.command.encode()) > _COMMAND_BYTES:
             raise ArgumentProblem(
                 "the command is too long: write it to a file with write, then run that file"
@@ -117,7 +131,7 @@ class BashAction:
         asked_s = (
             arguments.timeout / 1000 if arguments.timeout and arguments.timeout > 0 else COMMAND_TIMEOUT_S
         )
-        self._timeout_s = min(asked_s, COMMAND_TIMEOUT_MAX_S)
+        self._timeout_s = min(asked_s, self._shell.manner.most_s)
 
     def subject(self, cwd: str) -> Subject:
         return Subject("bash", command=self._arguments.command)
@@ -125,7 +139,7 @@ class BashAction:
     @property
     def _moves(self) -> bool:
         """Whether a command that takes too long goes on in the background."""
-        return not self._shell.stops_at_timeout and self._timeout_s < COMMAND_TIMEOUT_MAX_S
+        return not self._shell.manner.stops_at_timeout and self._timeout_s < COMMAND_TIMEOUT_MAX_S
 
     async def run(self, context: CallContext) -> ToolResult:
         job = JobId(context.call)
@@ -192,9 +206,10 @@ class BashAction:
             notes.append("[it was stopped because hames was gone for too long]")
         if fact.exit_code == _NOT_FOUND and "apply_patch" in self._arguments.command:
             notes.append("[apply_patch is no command but a tool: call that, with the patch as its input]")
-        if fact.cwd not in (None, context.cwd):
+        manner = self._shell.manner
+        if fact.cwd not in (None, context.cwd) and not manner.stays:
             notes.append(f"[now in {fact.cwd}]")
-        told = Report(tuple(notes), handle_of(context.call), _PREFIX.encode())
+        told = Report(tuple(notes), handle_of(context.call), _PREFIX.encode(), manner.room_bytes)
         shown = await report(running, end.output_bytes, told)
         output: OutputFact | None = None
         if shown.cut:

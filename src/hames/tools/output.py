@@ -13,17 +13,19 @@ _NOTES_BYTES = 1000
 
 
 class Report(msgspec.Struct, frozen=True):
-    """What there is to say of a command besides its output. `unseen` is taken out of the output."""
+    """What there is to say of a command besides its output. `unseen` is taken out of the output, and all of
+    it takes at most `room_bytes` on the wire."""
 
     notes: tuple[str, ...] = ()
     handle: str = ""
     unseen: bytes = b""
+    room_bytes: int = ROOM_BYTES
 
 
 async def report(running: Running, total: int, told: Report) -> Shown:
     """The output, whole or its start and end, and the notes after it; never held whole."""
     notes = clip("\n".join(told.notes), _NOTES_BYTES)
-    limit = ROOM_BYTES - wire_size(notes) - 2
+    limit = told.room_bytes - wire_size(notes) - 2
     head = (await running.output(0, _ENDS_BYTES)).data if total else b""
     tail = (await running.output(-_ENDS_BYTES, _ENDS_BYTES)).data if total > len(head) else b""
     if is_binary(head):

@@ -1,11 +1,15 @@
 """The command line, read: flags as Claude Code has them, where it has them."""
 
 from collections.abc import Sequence
+from math import inf
 
 from hames.apps.flags.parser import Invocation, Read, add_connection, flags_of, parser_of
 from hames.assembly.ask_for import RunRequest
 from hames.core.errors import UsageError
+from hames.core.events import GoalSet
 from hames.core.ids import is_session_id
+from hames.core.limits import GOAL_OFF, GOAL_TIMEOUT_S
+from hames.loop.goal import goal_set
 
 __all__ = ["Invocation", "parse"]
 
@@ -62,6 +66,8 @@ def _run(words: Sequence[str]) -> Invocation:
     run.add_argument(
         "--fallback-model", action="append", metavar="MODEL", help="stands in meanwhile; may be repeated"
     )
+    run.add_argument("--until", metavar="CMD", help="not done before this command passes; `off` lifts it")
+    run.add_argument("--until-timeout", type=float, metavar="S", help="how long that command may take")
     run.add_argument("--wait-jobs", type=float, metavar="S", help="how long to wait for background work")
     run.add_argument("--permission-mode", metavar="MODE", help="plan, ask, accept_edits or auto")
     run.add_argument("--allowed-tools", "--allowedTools", action="append", metavar="RULES")
@@ -96,5 +102,20 @@ def _invocation(read: Read) -> Invocation:
         output=read.output_format,
         json_input=read.input_format == "stream-json",
         verbose=read.verbose,
+        goal=_goal(read),
     )
     return Invocation("run" if headless else "talk", flags, request)
+
+
+def _goal(read: Read) -> GoalSet | None:
+    timeout_s = GOAL_TIMEOUT_S if read.until_timeout is None else read.until_timeout
+    if not 0.001 <= timeout_s < inf:
+        raise UsageError("--until-timeout takes a number of seconds above 0")
+    if read.until is None:
+        if read.until_timeout is not None:
+            raise UsageError("--until-timeout goes with --until: it names the command")
+        return None
+    command = read.until.strip()
+    if not command or "\0" in command:
+        raise UsageError(f"--until needs a command; `--until {GOAL_OFF}` lifts the goal of a session")
+    return goal_set("" if command == GOAL_OFF else command, "--until", timeout_s)

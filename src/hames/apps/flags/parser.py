@@ -120,6 +120,8 @@ class Read(argparse.Namespace):
     allowed_tools: list[str] | None = None
     disallowed_tools: list[str] | None = None
     append_system_prompt: str | None = None
+    until: str | None = None
+    until_timeout: float | None = None
     verbose: bool = False
     resume: str | None = None
     latest: bool = False

@@ -11,6 +11,7 @@ from hames.core.events import (
     CallFinished,
     CallLost,
     Entry,
+    GoalChecked,
     LimitReached,
     ModelFailed,
     ModelReplied,
@@ -19,6 +20,7 @@ from hames.core.events import (
     WaitStarted,
 )
 from hames.core.ids import CallId
+from hames.core.limits import GOAL_OFF, GOAL_TIMEOUT_S
 from hames.core.messages import Text
 from hames.core.ports import (
     ApprovalAnswer,
@@ -32,6 +34,7 @@ from hames.core.ports import (
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.loop.budget import limit_words
+from hames.loop.goal import checked_words, goal_set
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
@@ -51,12 +54,17 @@ HELP = """\
 Say what is to be done. While it works you may say more: it is heard at the next step.
 Ctrl-C stops the turn and keeps what was done. /exit or Ctrl-D ends.
 
+/goal CMD     lets no turn be done before the command passes; /goal shows it, /goal off lifts it
 /undo         takes back what the last turn did: files and words. What you changed since stays
 /redo         takes the last /undo or /rewind back
 /rewind SEQ   goes back to what was after an entry: `hames sessions show` has their numbers
               --files or --context: only these; --force PATH: also what you have changed since;
               --stop-jobs: background commands are stopped first
 """
+
+GOAL = "/goal"
+
+BETWEEN = "[{word} is for between two turns: Ctrl-C stops this one]\n"
 
 CLEAR = "\r\x1b[K"
 """Empties a terminal's line."""
@@ -130,14 +138,9 @@ class Screen:
                 self._line(f"  {self._named(call)}: {outcome} ({elapsed_ms} ms) {short(words, 200)}")
             case CallLost(call=call):
                 self._line(f"  {self._named(call)}: the outcome is not known")
-            case ModelFailed(message=message):
-                self._line(f"  [{for_terminal(message)}]")
-            case WaitStarted() if words := waiting_words(entry.event, entry.at_ms):
-                self._line(f"  [{words}]")
-            case LimitReached(warned=True):
-                self._line(f"  [most of a limit is used: {limit_words(entry.event)}]")
             case _:
-                pass
+                if words := _words_beside(entry):
+                    self._line(f"  [{words}]")
 
     def delta(self, step: int, delta: Passing) -> None:
         """Something volatile: text on its way is shown at once, and superseded by the whole reply."""
@@ -181,6 +184,21 @@ class Screen:
         self._in_line = False
 
 
+def _words_beside(entry: Entry) -> str:
+    """What is told of an event that is neither of a reply nor of a call."""
+    match entry.event:
+        case ModelFailed(message=message):
+            return for_terminal(message)
+        case WaitStarted() as event:
+            return waiting_words(event, entry.at_ms)
+        case LimitReached(warned=True) as event:
+            return f"most of a limit is used: {limit_words(event)}"
+        case GoalChecked() as event:
+            return checked_words(event)
+        case _:
+            return ""
+
+
 class Conversation:
     """Turns of one session, as a person types them. After `/undo` and the like it goes on with the session
     that `reopen` gives."""
@@ -219,10 +237,20 @@ class Conversation:
                 return
             if line.strip() in ("/help", "?"):
                 self._write(HELP)
-            elif line.split()[:1] and line.split()[0] in BACK:
+            elif _command(line) in BACK:
                 await self._take_back(line)
+            elif _command(line) == GOAL:
+                self._write(f"[{await self._set_goal(line.strip().removeprefix(GOAL).strip())}]\n")
             elif line.strip():
                 await self._turn(line)
+
+    async def _set_goal(self, said: str) -> str:
+        """Set, lift or show the goal; what to tell the person."""
+        if said:
+            command = "" if said == GOAL_OFF else said
+            await self._session.set_goal(goal_set(command, "terminal", GOAL_TIMEOUT_S))
+        goal = self._session.view.pursuit.goal
+        return f"the goal: {for_terminal(goal.command)}" if goal is not None else "there is no goal"
 
     async def _take_back(self, line: str) -> None:
         session = self._session
@@ -244,7 +272,9 @@ class Conversation:
             async for line in lines:
                 if self._person.answer(line):
                     continue
-                if self._busy:
+                if self._busy and _command(line) in (*BACK, GOAL):
+                    self._write(BETWEEN.format(word=_command(line)))
+                elif self._busy:
                     self._write(await self._hear(line))
                 else:
                     await send.send(f"{line}\n")
@@ -271,6 +301,11 @@ class Conversation:
             self._write("\n[stopped; what was done is kept]\n")
         elif ended.ending != "done":
             self._write(f"\n[{ended.ending}: {for_terminal(ended.reason, lines=True)}]\n")
+
+
+def _command(line: str) -> str:
+    """The first word of a line."""
+    return line.strip().partition(" ")[0]
 
 
 async def _next(receive: MemoryObjectReceiveStream[str]) -> str:

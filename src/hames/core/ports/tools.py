@@ -157,6 +157,27 @@ class Tools(Protocol):
         ...
 
 
+class CheckOrder(msgspec.Struct, frozen=True):
+    """A command whose exit code says whether a goal is reached."""
+
+    check: CallId
+    command: str
+    cwd: str
+    timeout_s: float
+
+
+class Checker(Protocol):
+    """Runs the command of a goal, in the boundary of all commands."""
+
+    async def run(self, order: CheckOrder) -> ToolResult:
+        """Wait for its end; it is stopped at its time-out. Raises as `Action.run` does."""
+        ...
+
+    async def stop(self, check: CallId) -> None:
+        """End what a stopped process has left running; returns when it is gone."""
+        ...
+
+
 class Jobs(Protocol):
     """Background commands, for the loop."""
 
