@@ -5,9 +5,14 @@ from hames.channels.listing import export_lines, find_session, latest_in, rows_j
 from hames.core.errors import SessionMissing
 from hames.core.events import (
     AnyEvent,
+    CommandFact,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
+    GoalSet,
     LimitReached,
+    Ran,
     RestoreStarted,
     Rewound,
     SettingsPinned,
@@ -18,7 +23,7 @@ from hames.core.events import (
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import BlobId, SessionId
+from hames.core.ids import BlobId, CallId, SessionId
 from hames.core.messages import Text
 from hames.core.ports import SessionRow
 from hames.testing.entries import SESSION, entries
@@ -156,4 +161,26 @@ def test_waits_limits_and_rules_that_were_learnt_are_told_in_words() -> None:
         "the wait is over",
         "most of a limit is used: max_steps (40 of 50)",
         "limit reached: patience_s (1800.25)",
+    ]
+
+
+def test_goals_and_their_checks_are_told_in_words() -> None:
+    check = CallId("check.1")
+    fact = CommandFact(exit_code=1, elapsed_s=0.5)
+    ended = TurnEnded(1, "blocked", "it fails", verified=(Ran("make", 1, 3),))
+    log = entries(
+        GoalSet(command="make\x1b[2J", by="terminal", told="not shown"),
+        GoalCheckStarted(check=check),
+        GoalChecked(check=check, command="make", passed=False, fact=fact, told="it fails\nsomewhere"),
+        ended,
+        GoalSet(command="", by="terminal"),
+    )
+    assert [line[9:] for line in story(log)] == [
+        "goal (terminal): make [2J",
+        "check.1: started",
+        "check.1: goal: `make` failed, exit 1, 500 ms",
+        "  it fails",
+        "  somewhere",
+        "turn 1 ended: blocked, 0 steps. it fails (not verified after the last change: `make` exit 1)",
+        "the goal was lifted (terminal)",
     ]

@@ -9,8 +9,17 @@ import pytest
 
 from hames.channels.terminal.plain import CLEAR, Conversation, PersonHere, Screen
 from hames.core.errors import ExitCode, ModelError, StoreFull, UsageError
-from hames.core.events import CallLost, LimitReached, SessionOpened, TurnEnded, TurnStarted, UserSpoke
-from hames.core.ids import SessionId, call_id
+from hames.core.events import (
+    CallLost,
+    CommandFact,
+    GoalChecked,
+    LimitReached,
+    SessionOpened,
+    TurnEnded,
+    TurnStarted,
+    UserSpoke,
+)
+from hames.core.ids import CallId, SessionId, call_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
 from hames.core.ports import (
@@ -360,3 +369,51 @@ def test_a_limit_that_is_near_is_a_line() -> None:
     screen = Screen(shown.append)
     screen.entry(entries(LimitReached(limit="max_time_s", value=90, used=75, warned=True))[0])
     assert shown == ["  [most of a limit is used: 75 of 90 s]\n"]
+
+
+def test_a_check_of_a_goal_is_a_line() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    fact = CommandFact(exit_code=0, elapsed_s=0.5)
+    event = GoalChecked(check=CallId("check.1"), command="make", passed=True, fact=fact)
+    screen.entry(entries(event)[0])
+    assert shown == ["  [goal: `make` passed, 500 ms]\n"]
+
+
+async def test_a_goal_is_set_shown_and_lifted_by_a_word() -> None:
+    desk = Desk(Rig(Scripted(text="done"), Scripted(text="again")))
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        for prompts, line in enumerate(("/goal", "/goal  make test", "go", "/goal", "/goal off", "go on"), 1):
+            while desk.screen.count("\n> ") < prompts:
+                await anyio.lowlevel.checkpoint()
+            yield line
+
+    await desk.talk(session, lines())
+    assert desk.screen.count("[there is no goal]") == 2
+    assert desk.screen.count("[the goal: make test]") == 2
+    assert [order.command for order in desk.rig.checker.orders] == ["make test"]
+
+
+async def test_what_is_for_between_turns_is_not_said_to_the_agent() -> None:
+    desk = Desk(Rig(asks(("wait", "")), Scripted(text="done")))
+
+    async def wait(arguments: str, context: CallContext) -> ToolResult:
+        await desk.until("[/undo is for between two turns: Ctrl-C stops this one]")
+        await desk.until("[/goal is for between two turns: Ctrl-C stops this one]")
+        return ok("waited")
+
+    async def lines() -> AsyncIterator[str]:
+        yield "go"
+        while not session.view.open_calls:
+            await anyio.lowlevel.checkpoint()
+        yield "/undo"
+        yield " /goal make"
+
+    desk.rig.tools = Rig(tools={"wait": ("pure", wait)}).tools
+    session = await desk.rig.open()
+    await desk.talk(session, lines())
+    assert desk.asked == []
+    assert session.view.pursuit.goal is None
+    assert not any(b"/undo" in body for body in desk.rig.model.bodies)

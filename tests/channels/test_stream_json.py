@@ -1,11 +1,19 @@
 import msgspec
 
 from hames.channels.stream_json import StreamJson
-from hames.core.events import CallLost, LimitReached, ModelFailed, WaitStarted
-from hames.core.ids import call_id
+from hames.core.events import (
+    CallLost,
+    CommandFact,
+    GoalChecked,
+    GoalSet,
+    LimitReached,
+    ModelFailed,
+    WaitStarted,
+)
+from hames.core.ids import CallId, call_id
 from hames.core.messages import Text
 from hames.core.ports import Notice, Progress, TextDelta
-from hames.testing.entries import entries
+from hames.testing.entries import SESSION, entries
 
 
 def test_a_lost_call_is_a_result_that_failed() -> None:
@@ -66,4 +74,19 @@ def test_a_limit_that_is_near_is_a_system_message() -> None:
             "session_id": entry.session,
             "seq": 1,
         }
+    ]
+
+
+def test_a_goal_and_its_checks_are_system_messages() -> None:
+    out: list[str] = []
+    shape = StreamJson(out.append, "0", [])
+    fact = CommandFact(exit_code=1)
+    checked = GoalChecked(check=CallId("check.1"), command="make", passed=False, fact=fact, told="[no]")
+    for entry in entries(GoalSet(command="make", by="test", told="[the goal]"), checked):
+        shape.entry(entry)
+    shared = {"type": "system", "command": "make", "session_id": SESSION}
+    check = {"subtype": "goal_check", "content": "[no]", "passed": False, "exit_code": 1, "seq": 2}
+    assert [msgspec.json.decode(line) for line in out] == [
+        {**shared, "subtype": "goal", "content": "[the goal]", "seq": 1},
+        {**shared, **check},
     ]

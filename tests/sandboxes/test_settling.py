@@ -12,6 +12,8 @@ from hames.core.events import (
     CallLost,
     CallStarted,
     CommandFact,
+    GoalChecked,
+    GoalCheckStarted,
     JobFinished,
     JobStarted,
 )
@@ -41,7 +43,10 @@ def _left(process: SupervisorProcess) -> list[str]:
     return sorted(name for name in os.listdir(process.directory) if name.startswith("1.0"))
 
 
-@pytest.mark.parametrize("event", [CallFinished(CALL, "ok", ()), CallLost(CALL, (), "why")])
+CHECKED = GoalChecked(check=CALL, command="make", passed=True, fact=CommandFact())
+
+
+@pytest.mark.parametrize("event", [CallFinished(CALL, "ok", ()), CallLost(CALL, (), "why"), CHECKED])
 async def test_an_end_is_kept_until_it_is_on_the_log(
     process: SupervisorProcess, workspace: Path, event: AnyEvent
 ) -> None:
@@ -77,12 +82,13 @@ async def test_a_call_that_is_no_command_releases_nothing(
     assert process.releases() == []
 
 
+@pytest.mark.parametrize("event", [CallStarted(CALL), GoalCheckStarted(CALL)])
 async def test_a_start_that_was_decided_on_too_long_ago_is_refused(
-    process: SupervisorProcess, workspace: Path
+    process: SupervisorProcess, workspace: Path, event: AnyEvent
 ) -> None:
     now = [0.0]
     launcher = CommandLauncher(process, Unconfined(), monotonic=lambda: now[0])
-    _tell(Settling(launcher), CallStarted(CALL))
+    _tell(Settling(launcher), event)
     now[0] = START_WITHIN_S * 10
     running = await launcher.start(CommandSpec(JobId("1.0"), ("/bin/touch", "made"), str(workspace), {}))
     with pytest.raises(LauncherError, match="held up for too long"):

@@ -13,6 +13,8 @@ from hames.core.events import (
     CommandFact,
     Effect,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
     JobFinished,
     JobStarted,
     RestoreStarted,
@@ -204,6 +206,22 @@ class Story:
 
     def is_agents(self, one: int, other: int) -> bool:
         return any(ran.begin < other and ran.end > one for ran in self.ran)
+
+
+def test_what_a_check_of_a_goal_changes_is_the_agents() -> None:
+    check = CallId("check.1")
+    over = GoalChecked(check=check, command="make", passed=True, fact=CommandFact(), tree_after=tree(2))
+    log = entries(taken(1), GoalCheckStarted(check=check, tree_before=tree(1)), taken(2), over, taken(3))
+    assert [mark.by for mark in timeline(log)] == ["user", "user", "agent", "agent", "user"]
+    course = course_since(log, 0)
+    assert course is not None
+    assert course.changes == (UserChange(tree(2), tree(3)),)
+
+
+def test_a_check_of_a_goal_before_any_look_may_have_changed_anything() -> None:
+    log = entries(GoalCheckStarted(check=CallId("check.1")), taken(1))
+    assert is_unseen(log, 0)
+    assert not is_unseen(log, 1)
 
 
 STEPS: list[Do] = ["begin", "end", "look", "job", "job over", "change"]

@@ -9,8 +9,11 @@ from hames.core.events import (
     AnyEvent,
     CallFinished,
     CallLost,
+    CommandFact,
     Entry,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
     ModelFailed,
     ModelReplied,
     RequestSent,
@@ -24,7 +27,7 @@ from hames.core.events import (
     Usage,
     UserSpoke,
 )
-from hames.core.ids import BlobId, call_id
+from hames.core.ids import BlobId, CallId, call_id
 from hames.core.messages import AssistantMessage, Call, Text, UserMessage, plain
 from hames.session.points import Point, boundary, first_point, redo_point, undo_point, words_after
 from hames.testing.entries import SESSION, entries
@@ -136,6 +139,13 @@ def test_the_last_entry_with_nothing_under_way_is_a_boundary() -> None:
         TurnEnded(turn=1, ending="cancelled", reason=""),
     )
     assert [boundary(log, seq) for seq in range(1, 14)] == [3, 3, 3, 4, 5, 5, 5, 5, 5, 10, 10, 12, 12]
+
+
+def test_nothing_is_a_boundary_in_the_midst_of_a_check_of_a_goal() -> None:
+    check = CallId("check.1")
+    over = GoalChecked(check=check, command="make", passed=True, fact=CommandFact())
+    log = log_of(said("one"), TurnStarted(turn=1), GoalCheckStarted(check=check), over)
+    assert [boundary(log, seq) for seq in range(4, 8)] == [4, 5, 5, 7]
 
 
 def test_nothing_is_a_boundary_in_the_midst_of_a_restore() -> None:

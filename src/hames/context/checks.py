@@ -83,7 +83,7 @@ _WRAPPERS = {
     "pnpx": 0,
     "bunx": 0,
     "uvx": 0,
-    "timeout": 1,
+    "timeout": 0,
     "uv": 1,
     "poetry": 1,
     "pipenv": 1,
@@ -93,7 +93,7 @@ _WRAPPERS = {
     "bundle": 1,
     "coverage": 1,
 }
-"""Programs that run another, after so many words that are no options."""
+"""Programs that run another, after so many words that are neither options nor numbers."""
 
 _MENDS = frozenset(
     (
@@ -256,8 +256,8 @@ def _unwrapped(words: list[str]) -> list[str]:
 
 
 def _after_options(words: list[str], skipped: int) -> list[str]:
-    while words and (words[0].startswith("-") or skipped):
-        skipped -= not words[0].startswith("-")
+    while words and (skipped or words[0][:1] == "-" or words[0][:1].isdigit()):
+        skipped = max(0, skipped - (words[0][:1] != "-"))
         words = words[1:]
     return words
 

@@ -17,6 +17,9 @@ from hames.core.events import (
     FileFact,
     FileIntent,
     FilesRestored,
+    GoalChecked,
+    GoalCheckStarted,
+    GoalSet,
     JobDetached,
     JobFinished,
     JobStarted,
@@ -26,6 +29,7 @@ from hames.core.events import (
     ModelFailed,
     ModelReplied,
     OutputFact,
+    Ran,
     Repaired,
     RequestSent,
     RestoreStarted,
@@ -82,8 +86,13 @@ SAMPLES: tuple[AnyEvent, ...] = (
     ModeChanged("auto", "terminal"),
     UserSpoke(_PARTS, "steer", "slack-17"),
     TurnStarted(1),
-    TurnEnded(1, "done", _AWKWARD, "verified", 12),
+    TurnEnded(1, "done", _AWKWARD, "verified", 12, (Ran("pytest", 0, 7), Ran(_AWKWARD, None, 8)), True),
     LimitReached("steps", 0.1, 0.08, True),
+    GoalSet(_AWKWARD, "terminal", 600.5, "[the goal]"),
+    GoalCheckStarted(CallId("check.1"), _HEAD),
+    GoalChecked(
+        CallId("check.1"), "pytest", False, CommandFact(1), "no", OutputFact(_HEAD, 9, 8), "ab", True, _HEAD
+    ),
     RequestSent(3, 1, 1, _HEAD, (_SYSTEM, _EMPTY), _TOOLS, _HEAD, 2**40, 2, "shrink", Cost(Usage(9, 8), 5)),
     ModelReplied(
         3, 1, _REPLY, "calls", "deepseek-chat", _HEAD, Usage(9, 8, 7, 6), 1_234_567, 5, 6, ("fenced",), True
