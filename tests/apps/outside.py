@@ -130,7 +130,7 @@ class _Block(msgspec.Struct):
 
 
 class _Message(msgspec.Struct):
-    content: list[_Block]
+    content: list[_Block] | str
 
 
 class _Line(msgspec.Struct, tag="user"):
@@ -141,4 +141,5 @@ def texts(ended: Ended) -> list[str]:
     """What the tools gave back, in a stream-json run."""
     made = [line for line in ended.out.splitlines() if line.startswith('{"type":"user"')]
     lines = [msgspec.json.decode(line, type=_Line) for line in made]
-    return [part.text for line in lines for block in line.message.content for part in block.content]
+    blocks = [block for line in lines for block in line.message.content if isinstance(block, _Block)]
+    return [part.text for block in blocks for part in block.content]

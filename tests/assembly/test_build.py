@@ -147,10 +147,10 @@ async def test_a_model_is_told_of_the_tool_that_it_edits_with_and_either_works(
         await session.say([Words((Text("go"),))])
         events = [entry.event for entry in await parts.store.read(session.id)]
     assert (names[2], other in names) == (preferred, False)
-    assert [event.outcome for event in events if isinstance(event, CallFinished)] == ["ok"] * 4
+    assert [event.outcome for event in events if isinstance(event, CallFinished)][:3] == ["ok"] * 3
     assert (house.workspace / "a").read_text() == "two\n"
     assert (house.workspace / "b").read_text() == "one\n"
-    assert "there are no more tools" in told(events)[3]
+    assert told(events)[3] == "no tool fits; there are go_back"
 
 
 async def test_a_rule_that_denies_one_path_of_a_patch_denies_all_of_it(house: House) -> None:

@@ -11,6 +11,7 @@ from hames.core.events import (
     GoalChecked,
     GoalCheckStarted,
     GoalSet,
+    Labelled,
     LimitReached,
     Ran,
     RestoreStarted,
@@ -154,13 +155,15 @@ def test_waits_limits_and_rules_that_were_learnt_are_told_in_words() -> None:
     wait = WaitStarted(until_ms=61_500, reason="slow\x1b[2J down")
     limit = LimitReached(limit="patience_s", value=1800.25)
     near = LimitReached(limit="max_steps", value=50, used=40, warned=True)
-    lines = list(story(entries(pinned, wait, WaitEnded(reason="x"), near, limit)))
+    label = Labelled(step=3, label="stuck", source="rule", evidence="the same\x1b")
+    lines = list(story(entries(pinned, wait, WaitEnded(reason="x"), near, limit, label)))
     assert [line[9:] for line in lines] == [
         "model p/m, mended: pictures_left_out, sandbox none, mode auto",
         "waits until 1970-01-01 00:01:01 UTC: slow [2J down",
         "the wait is over",
         "most of a limit is used: max_steps (40 of 50)",
         "limit reached: patience_s (1800.25)",
+        "label stuck of step 3: the same ",
     ]
 
 

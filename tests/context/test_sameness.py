@@ -64,3 +64,8 @@ def test_a_failure_is_the_same_at_another_time_but_a_look_at_the_clock_is_news(o
 @pytest.mark.parametrize("failed", [True, False])
 def test_numbers_and_names_that_say_something_stay(one: str, other: str, failed: bool) -> None:
     assert not same(one, other, failed=failed)
+
+
+@pytest.mark.parametrize("piece", ["a", "9", "0x", "1:", "tmp/", "tmp/a", "1.", "pid ", "2026-", "job 1."])
+def test_a_very_long_word_is_read_at_once(piece: str) -> None:
+    assert len(essence(piece * 8000, failed=True)) <= 8000 * len(piece)

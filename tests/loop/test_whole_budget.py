@@ -30,6 +30,7 @@ from hames.models.cost import nano_usd
 from hames.session.inbox import SessionInbox
 from hames.session.keeping import NoTrees
 from hames.session.log import SessionLog
+from hames.session.returning import Returner
 from hames.testing.clock import VirtualClock
 from tests.context.test_view import OPENED, PINNED
 from tests.rig import PROFILE, Rig
@@ -98,8 +99,12 @@ class Worker:
         """What the loop works with, over this session's view and purse."""
         rig = self.provider.rig
         profile = msgspec.structs.replace(rig.profile, facts=self.provider.facts)
+        log, trees = (
+            SessionLog(rig.store, Claim(self.id, 1, 0), self.view, rig.clock, rig.listener),
+            NoTrees(),
+        )
         return Kit(
-            journal=SessionLog(rig.store, Claim(self.id, 1, 0), self.view, rig.clock, rig.listener),
+            journal=log,
             view=self.view,
             asking=Asking([rig.answerer(rig.model, profile)]),
             blobs=rig.store,
@@ -109,7 +114,8 @@ class Worker:
             inbox=SessionInbox(),
             jobs=rig.jobs,
             checker=rig.checker,
-            trees=NoTrees(),
+            trees=trees,
+            back=Returner(log, self.view, trees, rig.workspace),
             listener=rig.listener,
             clock=rig.clock,
             chance=rig.chance,

@@ -44,6 +44,7 @@ from hames.tools.bash import Bash, Manner, Shell
 from hames.tools.check import ShellChecker
 from hames.tools.edit import Edit
 from hames.tools.glob import FindFiles
+from hames.tools.go_back import GoBackTool
 from hames.tools.grep import Grep
 from hames.tools.job import Job
 from hames.tools.read import Read
@@ -110,7 +111,8 @@ async def build(
         changers = _changers(files)
         changer = changers.pop("apply_patch" if answerers[0].profile.facts.edits == "patch" else "edit")
         usual = _usual_tools(settings, store, launcher, files, changer())
-        toolbox = Toolbox(usual, tools, changers)
+        back = [GoBackTool(settings.workspace)] if settings.undo else []
+        toolbox = Toolbox(usual, (*back, *tools), changers)
         host = Host(
             HostParts(
                 store=store,
@@ -128,7 +130,7 @@ async def build(
                 clock=clock,
                 chance=SystemChance(),
                 limits=limits_for(settings, unsaid),
-                guards=Guards(settings.on_stuck),
+                guards=Guards(settings.on_stuck, settings.on_repeated_failure, settings.failure_notes),
                 place=place_for(settings, sandbox, mode, clock.now()),
             )
         )

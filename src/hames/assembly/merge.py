@@ -28,7 +28,7 @@ _PLAIN = (
         "stop_at",
     ),
     *("disk_quota", "keep_days", "orphan_s", "at_timeout", "undo", "undo_files", "undo_bytes", "fallback"),
-    "on_stuck",
+    *("on_stuck", "on_repeated_failure", "failure_notes"),
 )
 LIMITS = (
     *("max_tokens", "max_steps", "max_budget_usd", "max_budget_tokens", "max_time_s", "wait_jobs_s"),

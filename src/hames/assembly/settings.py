@@ -27,7 +27,7 @@ from hames.assembly.trust import control_files, is_trusted
 from hames.core.errors import ConfigError, UsageError
 from hames.core.limits import SNAPSHOT_BYTES, SNAPSHOT_FILES, WAIT_JOBS_S
 from hames.core.profiles import Provider, ToolMode, WireName
-from hames.loop.kit import OnStuck
+from hames.loop.kit import OnRepeatedFailure, OnStuck
 from hames.models.address import Proxies
 from hames.models.profiles import providers
 from hames.policies.modes import Mode, stricter
@@ -38,7 +38,7 @@ PROJECT = ".hames/settings.toml"
 NEVER_BY_PROJECT = (
     *("base_url", "wire", "api_key_env", "tool_mode", "proxy", "no_proxy", "sandbox", "add_dirs"),
     *("disk_quota", "keep_days", "orphan_s", "undo", "undo_files", "undo_bytes", "providers", "fallback"),
-    "on_stuck",
+    *("on_stuck", "on_repeated_failure"),
 )
 """Where requests go, with which key, how far the boundary reaches, what becomes of the log, what can be
 undone, and when a turn is stopped, is never a project's to say."""
@@ -109,6 +109,8 @@ class Settings(msgspec.Struct, frozen=True):
     orphan_s: float | None = None
     at_timeout: AtTimeout = "background"
     on_stuck: OnStuck = "stop"
+    on_repeated_failure: OnRepeatedFailure = "offer"
+    failure_notes: bool = True
     add_dirs: tuple[str, ...] = ()
     append_system_prompt: str = ""
     disk_quota: int | None = None
@@ -185,6 +187,8 @@ def load(flags: Flags, at: Places | None = None) -> Settings:
         orphan_s=chosen.orphan_s,
         at_timeout=chosen.at_timeout or "background",
         on_stuck=chosen.on_stuck or "stop",
+        on_repeated_failure=chosen.on_repeated_failure or "offer",
+        failure_notes=chosen.failure_notes is not False,
         add_dirs=_add_dirs(sources, directories.home, at.cwd),
         append_system_prompt=chosen.append_system_prompt or "",
         disk_quota=chosen.disk_quota,

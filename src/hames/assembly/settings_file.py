@@ -11,7 +11,7 @@ from hames.assembly.provider_tables import PROVIDER_KEYS, check_providers
 from hames.assembly.wrong_settings import Words, check_keys, explain
 from hames.core.errors import ConfigError
 from hames.core.profiles import Provider, ToolMode, WireName
-from hames.loop.kit import OnStuck
+from hames.loop.kit import OnRepeatedFailure, OnStuck
 
 SandboxName = Literal["bubblewrap", "none"]
 AtTimeout = Literal["background", "stop"]
@@ -22,6 +22,7 @@ _WORDS: Words = {
     "sandbox": get_args(SandboxName),
     "at_timeout": get_args(AtTimeout),
     "on_stuck": get_args(OnStuck),
+    "on_repeated_failure": get_args(OnRepeatedFailure),
 }
 """Keys that take one of a few words."""
 
@@ -129,6 +130,20 @@ class Choices(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Meta(
             description="What is done about a model that goes in circles: `stop` (it is told, then the turn "
             "ends as blocked; the default), `tell`, or `off`."
+        ),
+    ] = None
+    on_repeated_failure: Annotated[
+        OnRepeatedFailure | None,
+        Meta(
+            description="What is done where the same thing has failed four times, each after other changes: "
+            "`offer` (the model may put files back; the default), `rewind` (they go back), or `off`."
+        ),
+    ] = None
+    failure_notes: Annotated[
+        bool | None,
+        Meta(
+            description="Whether a command that fails is shown with what has changed since it went well; "
+            "`true` by default."
         ),
     ] = None
     add_dirs: Annotated[

@@ -21,6 +21,7 @@ from hames.core.events import (
     GoalSet,
     JobFinished,
     JobStarted,
+    Labelled,
     LimitReached,
     ModelFailed,
     ModelReplied,
@@ -124,7 +125,7 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield from _call(event, whole=whole)
         case JobStarted() | JobFinished() | GoalChecked() as event:
             yield from _beside_calls(event, whole=whole)
-        case TurnStarted() | TurnEnded() | Repaired() | GoalSet() | GoalCheckStarted() as event:
+        case TurnStarted() | TurnEnded() | Repaired() | GoalSet() | GoalCheckStarted() | Labelled() as event:
             yield _marker(event)
         case None:
             yield "(an event of a newer hames)"
@@ -132,7 +133,7 @@ def _tell(entry: Entry, *, whole: bool) -> Iterator[str]:
             yield _beside(event)
 
 
-def _marker(event: TurnStarted | TurnEnded | Repaired | GoalSet | GoalCheckStarted) -> str:
+def _marker(event: TurnStarted | TurnEnded | Repaired | GoalSet | GoalCheckStarted | Labelled) -> str:
     match event:
         case GoalCheckStarted():
             return f"{event.check}: started"
@@ -148,6 +149,8 @@ def _marker(event: TurnStarted | TurnEnded | Repaired | GoalSet | GoalCheckStart
             return f"turn {event.turn} ended: {event.ending}, {event.steps} steps. {reason}{known}"
         case Repaired():
             return f"repaired: {for_terminal(event.reason)}"
+        case Labelled():
+            return for_terminal(f"label {event.label} of step {event.step}: {event.evidence}")
 
 
 def _beside(event: AnyEvent) -> str:
@@ -156,7 +159,8 @@ def _beside(event: AnyEvent) -> str:
             return f"snapshot {event.tree[:12]}"
         case RestoreStarted():
             forced = f", forced: {_paths(event.force)}" if event.force else ""
-            return f"{event.what}: files go back to entry {event.through}{forced}"
+            by = "" if event.by == "user" else f", by the {event.by}"
+            return f"{event.what}: files go back to entry {event.through}{forced}{by}"
         case FilesRestored():
             kept = f", kept: {_paths(event.kept)}" if event.kept else ""
             failed = f", failed: {_paths(event.failed)}" if event.failed else ""

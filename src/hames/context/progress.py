@@ -132,6 +132,11 @@ class Progress:
                 pass
 
     @property
+    def state(self) -> str:
+        """The files as they are; empty where nobody knows."""
+        return self._files.state
+
+    @property
     def steps(self) -> Sequence[Step]:
         """The last of them, in their order. To be asked between two steps."""
         while self._logged:

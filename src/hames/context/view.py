@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hames.context.lasting import Lasting
+from hames.context.ledger import Ledger
 from hames.context.pace import Pace
 from hames.context.progress import Progress
 from hames.context.rewinding import taken_back
@@ -112,6 +113,7 @@ class View(Lasting):
         self.seen: dict[str, str] = {}
         self.todos: tuple[Todo, ...] = ()
         self.progress = Progress()
+        self.ledger = Ledger()
         self.open_calls: dict[CallId, OpenCall] = {}
         self._order: list[Call] = []
         self._results: dict[CallId, tuple[Part, ...]] = {}
@@ -123,7 +125,9 @@ class View(Lasting):
         self.keep(entry)
         self.pace.take(entry)
         if entry.event is not None:
+            was = self.progress.state
             self.progress.take(entry.event)
+            self.ledger.take(entry.event, entry.seq, changed=self.progress.state != was)
             self._take(entry.event, entry)
 
     @property

@@ -469,6 +469,11 @@ TakenBack = Literal["undo", "redo", "rewind", "fork"]
 """What a person asked for when files or context went back."""
 
 
+TakenBackBy = Literal["user", "model", "rule"]
+"""Who had files put back. The model, and the rule that acts for it, do so in the midst of a turn: that is a
+part of the turn, and is undone with it."""
+
+
 class RestoreStarted(Event, frozen=True):
     """Files are about to be put back: from `now` to `to`, where the agent had left `was`. Cut short, it is
     done again from these. `through` is the entry that they go back to, the view too with `context`; `force`
@@ -481,6 +486,7 @@ class RestoreStarted(Event, frozen=True):
     what: TakenBack
     force: tuple[str, ...] = ()
     context: bool = True
+    by: TakenBackBy = "user"
 
 
 class FilesRestored(Event, frozen=True):

@@ -139,6 +139,18 @@ PACK_MEMORY_BYTES = 1024 * 1024
 PACK_BYTES = 64 * 1024 * 1024
 """After this another pack is begun."""
 
+REPEATED_FAILURES = 4
+"""So many failures of one kind, each after other changes: going back is offered. Two are usual in good work,
+and the third is often the one that finds it."""
+
+FAILURE_NOTE_BYTES = 300
+"""What hames adds to the result of a command that failed."""
+
+LEDGER_FILES = 500
+LEDGER_COMMANDS = 200
+LEDGER_FAILURES = 40
+"""What the ledger holds of each at most, the newest."""
+
 SEEN_STEPS = 100
 """For so many steps a result, a plan or a state of the files is remembered: within them it is no news."""
 

@@ -30,6 +30,7 @@ from hames.core.limits import CALLS_PER_REPLY, PARALLEL_CALLS
 from hames.core.messages import Call, Text
 from hames.core.ports import Action, CallContext, Judgement, Prepared, Reconcilable, Subject, ToolResult
 from hames.loop.approve import approve
+from hames.loop.correct import noted
 from hames.loop.kit import Kit
 from hames.loop.look import changed_since, look, look_after
 from hames.loop.record import finished, intended, problem, unrun
@@ -163,6 +164,7 @@ def context_of(kit: Kit, call: CallId) -> CallContext:
         jobs=view.jobs,
         outputs=view.outputs,
         intents=started.intents if started is not None else (),
+        back=kit.back,
     )
 
 
@@ -242,6 +244,7 @@ async def _run_group(kit: Kit, group: Sequence[Judged]) -> None:
                     parts = (*event.parts, *await changed_since(kit, event.call, tree))
                     event = msgspec.structs.replace(event, parts=parts)
                 event = msgspec.structs.replace(event, tree_after=tree) if tree else event
+                event = await noted(kit, plan.subject.command, event)
                 kit.journal.stage(*((result.job,) if result.job else ()), event, blobs=result.blobs)
     if broken:
         raise broken[0]

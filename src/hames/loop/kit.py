@@ -13,6 +13,7 @@ from hames.core.ports import (
     Chance,
     Checker,
     Clock,
+    GoBack,
     Inbox,
     Jobs,
     Journal,
@@ -26,6 +27,7 @@ from hames.loop.purse import Purse
 from hames.loop.stopwatch import Stopwatch
 
 OnStuck = Literal["stop", "tell", "off"]
+OnRepeatedFailure = Literal["offer", "rewind", "off"]
 
 
 class TurnLimits(msgspec.Struct, frozen=True):
@@ -46,9 +48,13 @@ class TurnLimits(msgspec.Struct, frozen=True):
 
 
 class Guards(msgspec.Struct, frozen=True):
-    """What is done about a model that goes in circles: it is told, and then stopped, or only told."""
+    """What is done about a model that goes in circles (it is told, and then stopped, or only told), and about
+    one that fails again and again: it is offered a way back, or files go back. `failure_notes`: a command
+    that fails after it went well is shown with what has changed since."""
 
     on_stuck: OnStuck = "stop"
+    on_repeated_failure: OnRepeatedFailure = "offer"
+    failure_notes: bool = True
 
 
 class Kit(msgspec.Struct, frozen=True):
@@ -65,6 +71,7 @@ class Kit(msgspec.Struct, frozen=True):
     jobs: Jobs
     checker: Checker
     trees: Trees
+    back: GoBack
     listener: Listener
     clock: Clock
     chance: Chance

@@ -14,6 +14,7 @@ from hames.loop.act import act
 from hames.loop.adapt import adapt
 from hames.loop.ask import Answered, ask, assemble
 from hames.loop.budget import keep_to_limits
+from hames.loop.correct import correct
 from hames.loop.endings import Ending, failed, stopped
 from hames.loop.goal import pursue, reached
 from hames.loop.kit import Kit
@@ -69,6 +70,7 @@ async def _answer(kit: Kit, first: Callable[[Kit], Awaitable[None]] | None) -> E
         keep_to_limits(kit)
         if (ending := unstick(kit)) is not None:
             return ending
+        await correct(kit)
         answered = await _ask(kit)
         reply = _record(kit, answered)
         if reply.message.calls:

@@ -29,7 +29,7 @@ LayerName = Literal["managed", "user", "session", "project"]
 READERS = ("read", "grep", "glob", "ls", "notebookread")
 WRITERS = ("edit", "write", "multiedit", "notebookedit", "applypatch")
 TOOLS = (
-    *("Read", "Write", "Edit", "Bash", "Grep", "Glob", "Job", "TodoWrite", "FindTools", "CallTool"),
+    *("Read", "Write", "Edit", "Bash", "Grep", "Glob", "Job", "TodoWrite", "FindTools", "CallTool", "GoBack"),
     *("WebFetch", "WebSearch", "LS", "MultiEdit", "NotebookRead", "NotebookEdit", "ApplyPatch"),
     *("Agent", "Task", "Skill", "AskUserQuestion", "ExitPlanMode"),
 )

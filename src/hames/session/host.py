@@ -29,7 +29,6 @@ from hames.core.ports import (
     Runtime,
     Store,
     Tools,
-    Trees,
 )
 from hames.loop.asking import Answerer, Asking
 from hames.loop.kit import Guards, Kit, TurnLimits
@@ -40,6 +39,7 @@ from hames.session.interrupt import uninterrupted
 from hames.session.keeping import Keeping
 from hames.session.log import Listeners, SessionLog
 from hames.session.resume import cut_short, logged_prefix, requests_in
+from hames.session.returning import Returner
 from hames.session.session import Session
 
 
@@ -279,7 +279,7 @@ class Host:
         session: SessionId,
         log: SessionLog,
         view: View,
-        trees: Trees,
+        trees: Keeping,
         asking: Asking,
         inbox: SessionInbox,
     ) -> Kit:
@@ -296,6 +296,7 @@ class Host:
             jobs=parts.jobs,
             checker=parts.checker,
             trees=trees,
+            back=Returner(log, view, trees, self._root(view)),
             listener=parts.listener,
             clock=parts.clock,
             chance=parts.chance,

@@ -81,9 +81,9 @@ def redo_point(entries: Sequence[Entry]) -> Point | None:
                 points.clear()
             case Rewound() if is_half:
                 is_half = False  # The other half of a restore.
-            case RestoreStarted(what="redo") | Rewound(what="redo"):
+            case RestoreStarted(what="redo", by="user") | Rewound(what="redo"):
                 del points[-1:]
-            case RestoreStarted():
+            case RestoreStarted(by="user"):
                 points.append(Point(entry.seq - 1, entry.seq))
             case Rewound():
                 points.append(Point(entry.seq - 1))
@@ -112,8 +112,10 @@ class _UnderWay:
                 self._open = {"check"}
             case GoalChecked():
                 self._open.discard("check")
-            case RestoreStarted(context=context):
+            case RestoreStarted(by="user", context=context):
                 self._open = {"files", "context"} if context else {"files"}
+            case RestoreStarted():
+                self._open.add("files")
             case FilesRestored():
                 self._open.discard("files")
             case Rewound() | TurnEnded():

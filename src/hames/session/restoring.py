@@ -15,6 +15,7 @@ from hames.core.events import (
     RestoreStarted,
     Rewound,
     TakenBack,
+    TakenBackBy,
     UserSpoke,
 )
 from hames.core.messages import Text
@@ -62,6 +63,7 @@ class Asked(msgspec.Struct, frozen=True):
     through: int
     context: bool
     force: tuple[str, ...] = ()
+    by: TakenBackBy = "user"
 
 
 class PutBack(msgspec.Struct, frozen=True):
@@ -101,6 +103,7 @@ async def take_aim(keeper: Keeping, root: str, course: Course, asked: Asked) -> 
         what=asked.what,
         force=force,
         context=asked.context,
+        by=asked.by,
     )
     stays = tuple(
         Conflict(path, was.get(path), now.get(path), start.get(path), "changed") for path in replayed.kept
@@ -202,12 +205,13 @@ def _view(event: RestoreStarted, changed: Sequence[str]) -> tuple[AnyEvent, ...]
     """What becomes of the view: it goes back too, or the model is told."""
     if event.context:
         return (Rewound(through=event.through, what=event.what),)
-    if event.what == "fork" or not changed:
+    if event.what == "fork" or event.by == "model" or not changed:
         return ()
     named = ", ".join(changed[:NAMED_PATHS])
     more = f", and {len(changed) - NAMED_PATHS} more" if len(changed) > NAMED_PATHS else ""
+    who = "The user has put files back" if event.by == "user" else "Files were put back"
     words = (
-        f"[The user has put files back as they were earlier ({event.what}): {named}{more}. "
+        f"[{who} as they were earlier ({event.what}): {named}{more}. "
         "Read them again before you rely on what you know of them.]"
     )
     return (UserSpoke(parts=(Text(words),), source="harness"),)

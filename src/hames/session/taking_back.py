@@ -224,7 +224,7 @@ async def restore(
 def begun_before(held: Held, what: TakenBack, wanted: Wanted) -> RestoreStarted | None:
     """What somebody had begun and was cut short in, if that is what is wanted: it is done by now."""
     done = held.made_good
-    if done is None or not wanted.files:
+    if done is None or done.by != "user" or not wanted.files:
         return None
     begun = (done.what, done.context, _places(held, done.force))
     return done if begun == (what, wanted.context, _places(held, wanted.force)) else None

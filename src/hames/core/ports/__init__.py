@@ -81,6 +81,7 @@ from hames.core.ports.tools import (
     CallContext,
     Checker,
     CheckOrder,
+    GoBack,
     Jobs,
     Prepared,
     Reconcilable,
@@ -90,6 +91,7 @@ from hames.core.ports.tools import (
     ToolResult,
     Tools,
     ToolSpec,
+    WentBack,
 )
 from hames.core.ports.trees import Look, Past, PastTrees, Trees
 
@@ -149,6 +151,8 @@ __all__ = [
     "FileAnswer",
     "ToolSpec",
     "Subject",
+    "WentBack",
+    "GoBack",
     "CallContext",
     "ToolResult",
     "Action",

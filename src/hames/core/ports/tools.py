@@ -15,6 +15,7 @@ from hames.core.events import (
     JobStarted,
     Outcome,
     OutputFact,
+    TakenBackBy,
     Todo,
 )
 from hames.core.ids import CallId, JobId
@@ -42,10 +43,33 @@ class Subject(msgspec.Struct, frozen=True, omit_defaults=True):
     hosts: tuple[str, ...] = ()
 
 
+class WentBack(msgspec.Struct, frozen=True):
+    """Files that were put back. `kept` were changed by the user since, and stayed; `failed` could not be
+    changed. Paths are relative to the workspace, or absolute if they are beside it."""
+
+    changed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+
+class GoBack(Protocol):
+    """Puts the files of the workspace back in the midst of a turn. What the user has changed stays."""
+
+    async def to(self, step: int, by: TakenBackBy) -> WentBack:
+        """As they were after `step`. Durable before the first byte changes; not to be interrupted. Raises
+        `Problem` where it cannot be done: then nothing was changed."""
+        ...
+
+    async def since(self, call: CallId) -> WentBack | None:
+        """What was put back since `call` was started, also where hames was stopped in its midst."""
+        ...
+
+
 class CallContext(msgspec.Struct, frozen=True):
     """What a running call may know of the session. `seen` maps a path to the SHA-256 it had when it
     was last read or written here; `jobs` are the background commands that have not ended. `intents` are what
-    this call has said it would make of files, now or in an attempt that was cut short."""
+    this call has said it would make of files, now or in an attempt that was cut short. `back` puts files
+    back, where that can be done."""
 
     call: CallId
     cwd: str
@@ -53,6 +77,7 @@ class CallContext(msgspec.Struct, frozen=True):
     jobs: Mapping[JobId, JobStarted]
     outputs: Mapping[CallId, OutputFact]
     intents: tuple[FileIntent, ...] = ()
+    back: GoBack | None = None
 
 
 class ToolResult(msgspec.Struct, frozen=True, omit_defaults=True):
