@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from hames.context.ledger import Failure, Ledger, Ran, tried_in_words
+from hames.context.ledger import Failure, Ledger, Command, tried_in_words
 from hames.core.events import (
     AnyEvent,
     CallFinished,
@@ -101,7 +101,7 @@ def test_commands_are_known_with_their_exit_codes(book: Book) -> None:
     book.run("pytest")
     found = [(ran.command, ran.exit_code, ran.step) for ran in book.ledger.commands]
     assert found == [("make", 2, 1), ("pytest | tail -3", 0, 2), ("pytest", 0, 3)]
-    assert book.ledger.passed == {"pytest": Ran("pytest", 0, 3, blob_id(b"3"))}
+    assert book.ledger.passed == {"pytest": Command("pytest", 0, 3, blob_id(b"3"))}
 
 
 def test_a_command_is_found_inside_a_wrapper_and_in_arguments_that_had_to_be_mended(book: Book) -> None:

@@ -44,7 +44,7 @@ class FileLine(msgspec.Struct, frozen=True):
     step: int
 
 
-class Ran(msgspec.Struct, frozen=True):
+class Command(msgspec.Struct, frozen=True):
     """A command that ended, and the files after it."""
 
     command: str
@@ -110,9 +110,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self.files: dict[str, FileLine] = {}
-        self.commands: deque[Ran] = deque(maxlen=LEDGER_COMMANDS)
+        self.commands: deque[Command] = deque(maxlen=LEDGER_COMMANDS)
         self.failures: deque[Failure] = deque(maxlen=LEDGER_FAILURES)
-        self.passed: dict[str, Ran] = {}
+        self.passed: dict[str, Command] = {}
         """The last time that each command went well, and its exit code says so of all of it."""
         self._calls: dict[CallId, Call] = {}
         self._intended: dict[CallId, CallIntended] = {}
@@ -153,7 +153,7 @@ class Ledger:
         if (changed or _wrote(event)) and not (failed and ran and says_one(ran)):
             self._changes.add(_change(tool, call.arguments, event))
         if event.command is not None:
-            self._ran(event, Ran(ran, event.command.exit_code, self._step, event.tree_after), seq)
+            self._ran(event, Command(ran, event.command.exit_code, self._step, event.tree_after), seq)
         elif failed and tool in _CHANGERS:
             shown = f"{tool} {_read(call.arguments).file_path}".strip()
             self._fail(shown, shown, event, seq)
@@ -164,7 +164,7 @@ class Ledger:
         if len(self.files) > LEDGER_FILES:
             del self.files[next(iter(self.files))]
 
-    def _ran(self, event: CallFinished, ran: Ran, seq: int) -> None:
+    def _ran(self, event: CallFinished, ran: Command, seq: int) -> None:
         self.commands.append(ran)
         if event.outcome == "failed" and not is_look(ran.command):
             self._fail(family(ran.command), ran.command, event, seq)
@@ -212,7 +212,7 @@ class Ledger:
             return Repeated(tuple(same), same[0].step)
         return Repeated(tuple(same), good.step, good.command)
 
-    def _last_pass(self, last: Failure) -> Ran | None:
+    def _last_pass(self, last: Failure) -> Command | None:
         """When the command that fails, or else one of its family, last went well."""
         exact = self.passed.get(last.ran)
         alike = [ran for ran in self.passed.values() if family(ran.command) == last.kind]
