@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from hames.context.ledger import Failure, Ledger, Command, tried_in_words
+from hames.context.ledger import Command, Failure, Ledger, tried_in_words
 from hames.core.events import (
     AnyEvent,
     CallFinished,

@@ -106,12 +106,10 @@ class _UnderWay:
                 self._open = {"request"}
             case ModelReplied(message=message):
                 self._open = {call.id for call in message.calls}
-            case CallFinished(call=call) | CallLost(call=call):
-                self._open.discard(call)
-            case GoalCheckStarted():
-                self._open = {"check"}
-            case GoalChecked():
-                self._open.discard("check")
+            case GoalCheckStarted(check=check):
+                self._open = {check}
+            case CallFinished(call=ended) | CallLost(call=ended) | GoalChecked(check=ended):
+                self._open.discard(ended)
             case RestoreStarted(by="user", context=context):
                 self._open = {"files", "context"} if context else {"files"}
             case RestoreStarted():
