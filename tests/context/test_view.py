@@ -170,7 +170,7 @@ def test_jobs_live_until_they_end_and_the_model_is_told() -> None:
     )
     view.fold(entries(over, first=view.head + 1)[0])
     assert not view.jobs
-    assert view.messages[-1] == UserMessage((Text("[made]"),))
+    assert view.messages[-1] == UserMessage((Text("[made]"),), passing=True)
     assert call_id(1, 0) in view.outputs
 
 
@@ -192,6 +192,28 @@ def test_a_shrink_clears_results_and_starts_a_segment() -> None:
     assert view.last_request is None
 
 
+def test_a_note_stands_in_for_steps_that_are_left_out_and_the_words_of_the_user_stay() -> None:
+    nudge = UserSpoke(parts=(Text("[go on]"),), source="harness")
+    shrunk = ContextShrunk(segment=2, reason="full", cleared=(call_id(2, 0),), left_out=5, told="[left out]")
+    view = view_of(
+        *(said("go"), reply(1, "bash"), done(1, 0), nudge, said("and hurry")),
+        *(reply(2, "bash"), done(2, 0, "x" * 100), shrunk),
+    )
+    assert [m for m in view.messages if isinstance(m, UserMessage)] == [
+        UserMessage((Text("go"),)),
+        UserMessage((Text("and hurry"),)),
+        UserMessage((Text("[left out]"),), passing=True),
+    ]
+    assert [type(m) for m in view.messages[3:]] == [AssistantMessage, ToolMessage]
+    assert view.left_out == 1
+    again = ContextShrunk(segment=3, reason="full", left_out=5, told="[more left out]")
+    view.fold(entries(again, first=view.head + 1)[0])
+    assert [m.parts for m in view.messages if isinstance(m, UserMessage)] == [
+        *((Text("go"),), (Text("and hurry"),), (Text("[more left out]"),))
+    ]
+    assert (len(view.messages), view.left_out) == (3, 2)
+
+
 def test_a_new_pin_in_a_new_segment_extends_nothing() -> None:
     other = SettingsPinned(
         segment=2, model="n", provider="p", wire="chat", system=BLOB, tools=BLOB, sandbox="none", mode="ask"
@@ -208,7 +230,7 @@ def test_a_new_pin_in_the_same_segment_goes_on() -> None:
 def test_a_childs_report_is_told() -> None:
     child = SessionId("1" * 26)
     view = view_of(ChildReported(child=child, ending="done", parts=(Text("found it"),)))
-    assert view.messages == [UserMessage((Text("found it"),))]
+    assert view.messages == [UserMessage((Text("found it"),), passing=True)]
 
 
 def test_events_for_others_and_unknown_ones_change_nothing_but_the_head() -> None:

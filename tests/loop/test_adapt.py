@@ -65,6 +65,29 @@ async def test_what_was_learnt_holds_after_a_restart() -> None:
     assert len(failures) == 1
 
 
+async def test_a_session_of_more_steps_than_fit_goes_on_with_the_oldest_left_out() -> None:
+    async def short(arguments: str, context: CallContext) -> ToolResult:
+        return ok(f"did {arguments}")
+
+    replies = [asks(("short", str(n)), text=f"Now for number {n}. " * 5) for n in range(400)]
+    rig = Rig(
+        script=server(8000, [*replies, Scripted(text="done")], named=True), tools={"short": ("pure", short)}
+    )
+    rig.profile = msgspec.structs.replace(rig.profile, facts=ModelFacts(window=8000, max_output=1000))
+    session, ended = await say(rig)
+    assert ended.ending == "done"
+    events = await rig.logged(session)
+    assert not any(isinstance(e, ModelFailed) for e in events)
+    # Each rewrite makes room for many steps: they are no more than they have to be.
+    shrunk = [e for e in events if isinstance(e, ContextShrunk)]
+    assert 3 < len(shrunk) < 20
+    assert sum(b"Your first" in body for body in rig.model.bodies) > 300
+    assert all(b'"go"' in body and body.count(b"Your first") <= 1 for body in rig.model.bodies)
+    assert session.view.left_out > 300
+    await check_the_log(rig, session)
+    assert (await rig.host.resume(session.id)).view.messages == session.view.messages
+
+
 async def say(rig: Rig) -> tuple[Session, TurnEnded]:
     session = await rig.open()
     return session, await session.say(GO)

@@ -5,6 +5,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from hames.context.count import tokens_of
+from hames.context.leave_out import NO_STEPS, told, whole_steps
 from hames.context.view import View, cleared_text
 from hames.core.events import ContextShrunk
 from hames.core.ids import CallId
@@ -22,7 +23,8 @@ TARGET_SHARE = 0.5
 def shrink(view: View, tokens: int, window: int, *, forced: bool = False) -> ContextShrunk | None:
     """The event that makes room, or None: not needed yet, or nothing is left to clear.
 
-    Oldest results first; their words stay in the log, and the model is told how to get them back.
+    Oldest results first; their words stay in the log, and the model is told how to get them back. Where that
+    is not enough, the oldest steps are left out as a whole.
     `forced` when the provider has refused the request as too long: what it takes is less than we think.
     """
     if not forced and tokens <= window * SHRINK_SHARE:
@@ -31,12 +33,21 @@ def shrink(view: View, tokens: int, window: int, *, forced: bool = False) -> Con
     most = min(tokens * 0.8, window * SHRINK_SHARE) if forced else window * SHRINK_SHARE
     results = [message for message in view.messages if isinstance(message, ToolMessage)]
     old = _cleared(view, results[:-KEEP_RESULTS], tokens, goal)
-    newer = _cleared(view, _answered(view.messages, results[-KEEP_RESULTS:]), old.left, most)
-    cleared = (*old.calls, *newer.calls)
-    if not cleared:
+    # Too little gained would mean the same again soon, each time for the price of the whole cache.
+    steps = whole_steps(view, old.calls, old.left, goal) if old.left > (goal + most) / 2 else NO_STEPS
+    newer = _cleared(view, _answered(view.messages, results[-KEEP_RESULTS:]), old.left - steps.tokens, most)
+    shown = {message.call for message in view.messages[steps.messages :] if isinstance(message, ToolMessage)}
+    cleared = tuple(call for call in (*old.calls, *newer.calls) if call in shown)
+    if not cleared and not steps.messages:
         return None
     reason = "the provider refused the request as too long" if forced else "the window is nearly full"
-    return ContextShrunk(segment=view.segments + 1, reason=reason, cleared=cleared)
+    return ContextShrunk(
+        segment=view.segments + 1,
+        reason=reason,
+        cleared=cleared,
+        left_out=steps.messages,
+        told=told(view, steps) if steps.messages else "",
+    )
 
 
 class _Cleared(NamedTuple):

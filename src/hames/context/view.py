@@ -91,7 +91,8 @@ class View(Lasting):
 
     `messages` is what the model has been and will be shown. Results stand in the order in which the
     model asked, and words that arrive while calls are open stand after the results. `unapproved` says why
-    calls of the last reply that has any were denied for want of a person.
+    calls of the last reply that has any were denied for want of a person. `left_out` counts the steps that it
+    is not shown any more.
     """
 
     def __init__(self) -> None:
@@ -105,6 +106,7 @@ class View(Lasting):
         self.pace = Pace()
         self.ended: TurnEnded | None = None
         self.messages: list[Message] = []
+        self.left_out = 0
         self.reply: ModelReplied | None = None
         self.unapproved: list[str] = []
         self.last_request: LastRequest | None = None
@@ -207,16 +209,18 @@ class View(Lasting):
         self, event: UserSpoke | JobStarted | JobFinished | ChildReported | GoalSet | GoalChecked
     ) -> None:
         match event:
-            case UserSpoke() | ChildReported():
-                self._say(UserMessage(event.parts))
+            case UserSpoke():
+                self._say(UserMessage(event.parts, passing=event.source == "harness"))
+            case ChildReported():
+                self._say(UserMessage(event.parts, passing=True))
             case JobStarted():
                 self._told_of.add(event.job)
             case JobFinished():
                 self._told_of.discard(event.job)
-                self._say(UserMessage((Text(event.told),)))
+                self._say(UserMessage((Text(event.told),), passing=True))
             case GoalSet() | GoalChecked():
                 if event.told:
-                    self._say(UserMessage((Text(event.told),)))
+                    self._say(UserMessage((Text(event.told),), passing=isinstance(event, GoalChecked)))
 
     def _say(self, message: UserMessage) -> None:
         if self._order:
@@ -321,13 +325,17 @@ class View(Lasting):
     def _shrink(self, event: ContextShrunk) -> None:
         self.segment = event.segment
         self.last_request = self.counted = None
+        self.left_out += sum(isinstance(m, AssistantMessage) for m in self.messages[: event.left_out])
+        stay = [m for m in self.messages[: event.left_out] if isinstance(m, UserMessage) and not m.passing]
+        note = [UserMessage((Text(event.told),), passing=True)] if event.left_out else []
         gone = set(event.cleared)
-        self.messages = [
+        rest = [
             ToolMessage(m.call, m.wire_id, (Text(cleared_text(m, self.outputs)),))
             if isinstance(m, ToolMessage) and m.call in gone
             else m
-            for m in self.messages
+            for m in self.messages[event.left_out :]
         ]
+        self.messages = [*stay, *note, *rest]
 
 
 def cleared_text(message: ToolMessage, outputs: Mapping[CallId, OutputFact]) -> str:

@@ -445,14 +445,14 @@ class JobFinished(Event, frozen=True):
 class ContextShrunk(Event, frozen=True):
     """The view of history was rewritten; the log was not. `cleared` results become a reference.
 
-    `summary`, when there is one, stands in for everything up to `through` (a sequence number).
+    `told` stands in for the oldest `left_out` messages, all but the user's own words among them.
     """
 
     segment: int
     reason: str
     cleared: tuple[CallId, ...] = ()
-    through: int | None = None
-    summary: BlobId | None = None
+    left_out: int = 0
+    told: str = ""
 
 
 class SnapshotTaken(Event, frozen=True):

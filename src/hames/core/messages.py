@@ -44,10 +44,12 @@ class Call(msgspec.Struct, frozen=True):
     arguments: str
 
 
-class UserMessage(msgspec.Struct, frozen=True, tag="user"):
-    """Words to the model: from a person, or a labelled note of the harness."""
+class UserMessage(msgspec.Struct, frozen=True, tag="user", omit_defaults=True):
+    """Words to the model: from a person, or a labelled note of the harness. `passing` ones may be left out
+    when the window runs full."""
 
     parts: tuple[Part, ...]
+    passing: bool = False
 
 
 class AssistantMessage(msgspec.Struct, frozen=True, tag="assistant", omit_defaults=True):

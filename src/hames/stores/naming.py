@@ -9,7 +9,6 @@ from hames.core.events import (
     CallLost,
     CallStarted,
     ChildReported,
-    ContextShrunk,
     FilesRestored,
     GoalChecked,
     GoalCheckStarted,
@@ -41,7 +40,7 @@ def named_blobs(event: AnyEvent) -> tuple[BlobId, ...]:
             found = (*_output(output), tree)
         case UserSpoke(parts=parts) | ChildReported(parts=parts):
             found = _pictures(parts)
-        case ContextShrunk(summary=blob) | Repaired(kept=blob):
+        case Repaired(kept=blob):
             found = (blob,)
         case SnapshotTaken() | RestoreStarted() | FilesRestored():
             found = _of_files(event)

@@ -124,7 +124,7 @@ SAMPLES: tuple[AnyEvent, ...] = (
     JobStarted(JobId("3.0"), CALL, "npm run dev", "server"),
     JobDetached(JobId("3.0")),
     JobFinished(JobId("3.0"), _COMMAND, _OUTPUT, "it ended", _HEAD),
-    ContextShrunk(2, "window", (CALL,), 40, _SYSTEM),
+    ContextShrunk(2, "window", (CALL,), 40, "[left out]"),
     SnapshotTaken(_EMPTY, (_HEAD, _SYSTEM)),
     RestoreStarted(_EMPTY, _HEAD, _SYSTEM, 7, "undo", ("a",)),
     FilesRestored(_EMPTY, ("kept",), ("refused",)),
