@@ -16,6 +16,8 @@ from hames.core.events import (
     ContextShrunk,
     Entry,
     FileFact,
+    GoalChecked,
+    GoalSet,
     JobFinished,
     JobStarted,
     Labelled,
@@ -31,9 +33,9 @@ from hames.core.events import (
     Usage,
     UserSpoke,
 )
-from hames.core.ids import BlobId, JobId, SessionId, call_id
+from hames.core.ids import BlobId, CallId, JobId, SessionId, call_id
 from hames.core.limits import LOG_FORMAT
-from hames.core.messages import AssistantMessage, Call, Text, ToolMessage, UserMessage
+from hames.core.messages import AssistantMessage, Call, Text, ToolMessage, UserMessage, plain
 from hames.testing.entries import SESSION, entries
 
 BLOB = BlobId("b" * 64)
@@ -212,6 +214,25 @@ def test_a_note_stands_in_for_steps_that_are_left_out_and_the_words_of_the_user_
         *((Text("go"),), (Text("and hurry"),), (Text("[more left out]"),))
     ]
     assert (len(view.messages), view.left_out) == (3, 2)
+
+
+def test_what_a_check_said_may_go_and_the_goal_stays() -> None:
+    check = GoalChecked(
+        check=CallId("check.1"),
+        command="make test",
+        passed=False,
+        fact=CommandFact(exit_code=1),
+        told="[it failed]",
+        likeness="1",
+    )
+    view = view_of(
+        *(said("go"), GoalSet(command="make test", by="user", told="[the goal]"), reply(1, text="done")),
+        *(check, reply(2, "bash"), done(2, 0)),
+        ContextShrunk(segment=2, reason="full", left_out=4, told="[left out]"),
+    )
+    heard = [plain(m.parts) for m in view.messages if isinstance(m, UserMessage)]
+    assert heard == ["go", "[the goal]", "[left out]"]
+    assert view.pursuit.streak.same == 1
 
 
 def test_a_new_pin_in_a_new_segment_extends_nothing() -> None:
