@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from hames.context.assemble import body_blobs
-from hames.context.view import View, fold
+from hames.context.assemble import body_blobs, requests_in
+from hames.context.view import View, fold, fold_on
 from hames.core.backoff import backoff_s
 from hames.core.errors import ArgumentProblem, StoreError, StoreFull
 from hames.core.events import (
@@ -48,9 +48,9 @@ from hames.core.ports import (
 from hames.core.profiles import ModelFacts, ModelProfile, Provider
 from hames.loop.asking import Answerer
 from hames.loop.kit import Guards, TurnLimits
+from hames.session.checkpoints import encoded, goes_back
 from hames.session.host import Host, HostParts, Place
 from hames.session.keeping import Keeping, NoTrees
-from hames.session.resume import requests_in
 from hames.session.session import Session
 from hames.stores.memory import MemoryStore
 from hames.testing.chance import FixedChance
@@ -331,6 +331,7 @@ class Rig:
         self.made: list[tuple[str, ...]] = []
         self.mode = "auto"
         self.workspace = "/w"
+        self.checkpoint_entries = 3
 
     def answerer(self, model: Model, profile: ModelProfile, mends: tuple[str, ...] = ()) -> Answerer:
         """Somebody to ask, behind the gate of the bench. `rules` are what its words say about a request that
@@ -372,6 +373,7 @@ class Rig:
             limits=self.limits,
             guards=self.guards,
             place=Place(self.workspace, "[the workspace]", "none", self.mode, "0"),
+            checkpoint_entries=self.checkpoint_entries,
         )
 
     async def open(self) -> Session:
@@ -383,9 +385,14 @@ class Rig:
 
 
 async def check_the_log(rig: Rig, session: Session) -> None:
-    """The laws of every log: it folds to the session's own view, and each request can be rebuilt."""
+    """The laws of every log: it folds to the session's own view, also from a view that was put away on the
+    way, and each request can be rebuilt."""
     entries = await rig.store.read(session.id)
     again, own = fold(entries), session.view
+    for at in range(0, len(entries), 1 + len(entries) // 20):
+        if not goes_back(entries[at:], at):
+            put_away = msgspec.msgpack.decode(encoded(fold(entries[:at])), type=View)
+            assert fold_on(put_away, entries[at:]) == again
     assert again.messages == own.messages
     assert again.totals == own.totals
     assert again.open_calls == own.open_calls

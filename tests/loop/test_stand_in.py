@@ -1,14 +1,13 @@
 import msgspec
 import pytest
 
-from hames.context.assemble import body_blobs
+from hames.context.assemble import body_blobs, requests_in
 from hames.core.errors import FailureKind, ModelError
 from hames.core.events import SettingsPinned, TurnEnded
 from hames.core.messages import Text
 from hames.core.ports import AskOptions, CallContext, Closed, Notice, ToolResult, Words
 from hames.core.profiles import ModelProfile
 from hames.loop.kit import TurnLimits
-from hames.session.resume import requests_in
 from hames.session.session import Session
 from hames.testing.plain_wire import PlainWire
 from hames.testing.scripted import Answer, Scripted, ScriptedModel

@@ -32,7 +32,7 @@ async def test_a_log_of_the_first_layout_is_read_and_gone_on_with(tmp_path: Path
     async with await open_sqlite(str(tmp_path), VirtualClock()) as store:
         await store.append(await store.claim(one), [TurnStarted(1)], (b"kept",))
     with closing(sqlite3.connect(tmp_path / "log.db", isolation_level=None)) as connection:
-        for table in ("deleted", "inbox", "outbox"):
+        for table in ("deleted", "inbox", "outbox", "checkpoint"):
             connection.execute(f"DROP TABLE {table}")
         connection.execute("ALTER TABLE blob DROP COLUMN at_ms")
         connection.execute("PRAGMA user_version = 1")

@@ -10,6 +10,7 @@ from hames.core.events import (
     ContextShrunk,
     Cost,
     Entry,
+    FilesRestored,
     GoalChecked,
     JobDetached,
     JobFinished,
@@ -18,7 +19,9 @@ from hames.core.events import (
     ModelFailed,
     ModelReplied,
     OutputFact,
+    Repaired,
     RequestSent,
+    RestoreStarted,
     SettingsPinned,
     SnapshotTaken,
     TurnEnded,
@@ -86,13 +89,12 @@ class Wait(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Trouble:
+class Trouble(msgspec.Struct):
     """The failed attempts since the last reply: how many of each class, and the time that went into them,
     with the waits."""
 
-    def __init__(self) -> None:
-        self.kinds: dict[str, int] = {}
-        self.spent_ms = 0
+    kinds: dict[str, int] = {}
+    spent_ms: int = 0
 
     @property
     def failures(self) -> int:
@@ -100,7 +102,7 @@ class Trouble:
         return sum(self.kinds.values())
 
 
-class Lasting:
+class Lasting(msgspec.Struct):
     """The part of a view that every entry of the log counts for.
 
     `step`, `turns` and `segments` are the highest numbers that were given. `tree` is the last snapshot,
@@ -109,28 +111,29 @@ class Lasting:
     has shown it. `reserved` is set aside for the last attempt, as long as its end is not known.
     """
 
-    def __init__(self) -> None:
-        self.head = 0
-        self.step = 0
-        self.turns = 0
-        self.segments = 0
-        self.totals = Totals()
-        self.mode = ""
-        self.wait: Wait | None = None
-        self.trouble = Trouble()
-        self.model = ""
-        self.nano_usd: dict[str, int] = {}
-        self.reserved: Reserved | None = None
-        self.windows: dict[str, int] = {}
-        self.jobs: dict[JobId, JobStarted] = {}
-        self.detached: set[JobId] = set()
-        self.outputs: dict[CallId, OutputFact] = {}
-        self.tree: BlobId | None = None
-        self.packs: list[BlobId] = []
-        self.pursuit = Pursuit()
-        self.verified = Verified()
-        self._dedup: set[str] = set()
-        self._children: dict[SessionId, Cost] = {}
+    head: int = 0
+    step: int = 0
+    turns: int = 0
+    segments: int = 0
+    totals: Totals = Totals()
+    mode: str = ""
+    wait: Wait | None = None
+    trouble: Trouble = msgspec.field(default_factory=Trouble)
+    model: str = ""
+    nano_usd: dict[str, int] = {}
+    reserved: Reserved | None = None
+    windows: dict[str, int] = {}
+    jobs: dict[JobId, JobStarted] = {}
+    detached: set[JobId] = set()
+    outputs: dict[CallId, OutputFact] = {}
+    tree: BlobId | None = None
+    packs: list[BlobId] = []
+    repaired: bool = False
+    restoring: bool = False
+    pursuit: Pursuit = msgspec.field(default_factory=Pursuit)
+    verified: Verified = msgspec.field(default_factory=Verified)
+    _dedup: set[str] = set()
+    _children: dict[SessionId, Cost] = {}
 
     def keep(self, entry: Entry) -> None:
         """Take in the next entry."""
@@ -162,6 +165,13 @@ class Lasting:
             self.outputs[event.call if isinstance(event, CallFinished) else event.check] = event.output
 
     def _look(self, entry: Entry) -> None:
+        match entry.event:
+            case Repaired():
+                self.repaired = True
+            case RestoreStarted() | FilesRestored() as event:
+                self.restoring = isinstance(event, RestoreStarted)
+            case _:
+                pass
         if entry.event is not None:
             self.pursuit.take(entry.event, entry.seq)
             self.verified.take(entry.event, entry.seq)

@@ -1,6 +1,5 @@
 """What was done and what came of it, told by the log: files, commands, and what has failed."""
 
-from collections import deque
 from collections.abc import Sequence
 
 import msgspec
@@ -83,16 +82,16 @@ class Repeated(msgspec.Struct, frozen=True):
     passed: str = ""
 
 
-class _Changes:
+class _Changes(msgspec.Struct):
     """What was changed, for each kind of command since it was last run."""
 
-    def __init__(self) -> None:
-        self._named: deque[str] = deque(maxlen=_TRIED)
-        self._count = 0
-        self._taken: dict[str, int] = {}
+    _named: list[str] = []
+    _count: int = 0
+    _taken: dict[str, int] = {}
 
     def add(self, change: str) -> None:
         self._named.append(change)
+        del self._named[:-_TRIED]
         self._count += 1
 
     def take(self, kind: str) -> tuple[str, ...]:
@@ -101,25 +100,26 @@ class _Changes:
         self._taken[kind] = self._count
         if len(self._taken) > LEDGER_COMMANDS:
             del self._taken[next(iter(self._taken))]
-        named = list(self._named)[-new:] if new else []
+        named = self._named[-new:] if new else []
         return (*named, *((f"and {new - _TRIED} before",) if new > _TRIED else ()))
 
 
-class Ledger:
-    """The last files, commands and failures of a session. Bounded; texts are read when somebody asks."""
+class Ledger(msgspec.Struct):
+    """The last files, commands and failures of a session. Bounded; texts are read when somebody asks.
 
-    def __init__(self) -> None:
-        self.files: dict[str, FileLine] = {}
-        self.commands: deque[Command] = deque(maxlen=LEDGER_COMMANDS)
-        self.failures: deque[Failure] = deque(maxlen=LEDGER_FAILURES)
-        self.passed: dict[str, Command] = {}
-        """The last time that each command went well, and its exit code says so of all of it."""
-        self._calls: dict[CallId, Call] = {}
-        self._intended: dict[CallId, CallIntended] = {}
-        self._step = 0
-        self._changes = _Changes()
-        self._counts_from = 0
-        self._going_to: RestoreStarted | None = None
+    `passed` is the last time that each command went well, and its exit code says so of all of it.
+    """
+
+    files: dict[str, FileLine] = {}
+    commands: list[Command] = []
+    failures: list[Failure] = []
+    passed: dict[str, Command] = {}
+    _calls: dict[CallId, Call] = {}
+    _intended: dict[CallId, CallIntended] = {}
+    _step: int = 0
+    _changes: _Changes = msgspec.field(default_factory=_Changes)
+    _counts_from: int = 0
+    _going_to: RestoreStarted | None = None
 
     def take(self, event: AnyEvent, seq: int, *, changed: bool) -> None:
         """Take in the event at `seq`. `changed`: the files are not what they were before it."""
@@ -166,6 +166,7 @@ class Ledger:
 
     def _ran(self, event: CallFinished, ran: Command, seq: int) -> None:
         self.commands.append(ran)
+        del self.commands[:-LEDGER_COMMANDS]
         if event.outcome == "failed" and not is_look(ran.command):
             self._fail(family(ran.command), ran.command, event, seq)
         elif event.outcome == "ok" and ran.exit_code == 0 and says_all(ran.command):
@@ -178,15 +179,15 @@ class Ledger:
     def _fail(self, kind: str, ran: str, event: CallFinished, seq: int) -> None:
         tried = self._changes.take(kind)
         self.failures.append(Failure(kind, ran, tried, plain(event.parts), self._step, seq))
+        del self.failures[:-LEDGER_FAILURES]
 
     def _put_back(self, through: int, seq: int) -> None:
         self._going_to, self._counts_from = None, seq
         self._changes = _Changes()
-        back = [
+        self.failures = [
             msgspec.structs.replace(failure, put_back=failure.put_back or failure.seq > through)
             for failure in self.failures
         ]
-        self.failures = deque(back, maxlen=LEDGER_FAILURES)
 
     def repeated(self) -> Repeated | None:
         """The failures of the kind of the last one, when that came in the last step and there are enough of

@@ -1,21 +1,22 @@
 """How long a turn has taken, and which limits have been warned of: a fold of the log."""
 
+import msgspec
+
 from hames.core.events import Entry, LimitReached, TurnStarted
 
 OF_A_TURN = frozenset(("max_steps", "max_time_s", "stop_at"))
 """Limits that each turn has for itself; the others are the session's."""
 
 
-class Pace:
+class Pace(msgspec.Struct):
     """When the turn began, by the wall clock, how long it has been worked on, and which limits the model was
     told of, with their values. Time in which nobody had the session is not worked."""
 
-    def __init__(self) -> None:
-        self.begun_ms = 0
-        self.worked_ms = 0
-        self.warned: frozenset[tuple[str, float]] = frozenset()
-        self._last_ms = 0
-        self._epoch = 0
+    begun_ms: int = 0
+    worked_ms: int = 0
+    warned: frozenset[tuple[str, float]] = frozenset()
+    _last_ms: int = 0
+    _epoch: int = 0
 
     def take(self, entry: Entry) -> None:
         """Take in the next entry."""

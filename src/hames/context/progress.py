@@ -1,6 +1,5 @@
 """What the last steps have done, and whether any of it was new."""
 
-from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 
@@ -31,6 +30,7 @@ STUCK = "stuck"
 HELD_STEPS = SEEN_STEPS + STUCK_STEPS[-1]
 """So many steps decide alike whether they were watched, or are read again from the log."""
 
+_MARK_BYTES = 12
 _SAID_CHARS = 90
 _END_CHARS = 120
 
@@ -66,49 +66,47 @@ class _Came(msgspec.Struct, frozen=True):
     todos: tuple[Todo, ...] | None = None
 
 
-class _Logged:
+class _Logged(msgspec.Struct):
     """A step as it is on the log; nobody has looked at its texts yet. `touched`: somebody else had changed
     files before it."""
 
-    def __init__(self, reply: ModelReplied, news: Sequence[_Came], state: str) -> None:
-        self.step = reply.step
-        self.text = reply.message.text
-        self.calls: dict[CallId, Call] = {call.id: call for call in reply.message.calls}
-        self.came = list(news)
-        self.before = self.after = state
-        self.touched = False
+    step: int
+    text: str
+    calls: dict[CallId, Call]
+    came: list[_Came]
+    before: str
+    after: str
+    touched: bool = False
 
 
-class _Files:
+class _Files(msgspec.Struct):
     """The state of the files: the last snapshot, or where there are none a sum of what was written."""
 
-    def __init__(self) -> None:
-        self.state = ""
-        self._written: dict[str, int] = {}
-        self._sum = 0
+    state: str = ""
+    _written: dict[str, Mark] = {}
+    _sum: Mark = bytes(_MARK_BYTES)
 
     def wrote(self, facts: Sequence[FileFact]) -> None:
         for fact in facts:
             if fact.did != "read":
-                now = int.from_bytes(_mark(fact.path, fact.sha256))
-                self._sum ^= self._written.get(fact.path, 0) ^ now
+                now = _mark(fact.path, fact.sha256)
+                before = self._written.get(fact.path, bytes(_MARK_BYTES))
+                self._sum = bytes(a ^ b ^ c for a, b, c in zip(self._sum, before, now, strict=True))
                 self._written[fact.path] = now
-                self.state = f"{self._sum:x}"
+                self.state = self._sum.hex()
 
 
-class Progress:
+class Progress(msgspec.Struct):
     """The last steps since the user spoke. Their texts are compared when somebody asks, and not while the log
-    is read."""
+    is read. `told` are the steps after which the model was told that it is stuck."""
 
-    def __init__(self) -> None:
-        self.told: deque[int] = deque(maxlen=HELD_STEPS)
-        """The steps after which the model was told that it is stuck."""
-        self._logged: deque[_Logged] = deque(maxlen=HELD_STEPS)
-        self._news: list[_Came] = []
-        self._files = _Files()
-        self._steps: deque[Step] = deque(maxlen=HELD_STEPS)
-        self._seen: Counter[Mark] = Counter()
-        self._marks: deque[set[Mark]] = deque()
+    told: list[int] = []
+    _logged: list[_Logged] = []
+    _news: list[_Came] = []
+    _files: _Files = msgspec.field(default_factory=_Files)
+    _steps: list[Step] = []
+    _seen: dict[Mark, int] = {}
+    _marks: list[set[Mark]] = []
 
     def take(self, event: AnyEvent) -> None:
         """Take in the next event."""
@@ -116,8 +114,7 @@ class Progress:
             case UserSpoke(source="user" | "steer"):
                 self._begin_again()
             case ModelReplied():
-                self._logged.append(_Logged(event, self._news, self._files.state))
-                self._news = []
+                self._reply(event)
             case CallStarted(tree_before=str(tree)) if self._logged:
                 self._look_before(self._logged[-1], tree)
             case CallFinished() | CallLost() if self._logged:
@@ -128,6 +125,7 @@ class Progress:
                 self._news.append(_Came(None, parts))
             case Labelled(label="stuck"):
                 self.told.append(event.step)
+                del self.told[:-HELD_STEPS]
             case _:
                 pass
 
@@ -139,8 +137,9 @@ class Progress:
     @property
     def steps(self) -> Sequence[Step]:
         """The last of them, in their order. To be asked between two steps."""
-        while self._logged:
-            self._steps.append(self._compared(self._logged.popleft()))
+        self._steps += [self._compared(logged) for logged in self._logged]
+        del self._steps[:-HELD_STEPS]
+        self._logged = []
         return tuple(self._steps)
 
     def _begin_again(self) -> None:
@@ -150,6 +149,12 @@ class Progress:
         self._steps.clear()
         self._seen.clear()
         self._marks.clear()
+
+    def _reply(self, event: ModelReplied) -> None:
+        calls, state = {call.id: call for call in event.message.calls}, self._files.state
+        self._logged.append(_Logged(event.step, event.message.text, calls, self._news, state, state))
+        del self._logged[:-HELD_STEPS]
+        self._news = []
 
     def _look_before(self, step: _Logged, tree: str) -> None:
         if tree != self._files.state:
@@ -179,7 +184,7 @@ class Progress:
             acts.append(_mark(essence(logged.text, failed=True)))
         states = [_mark("files", state) for state in (logged.before, logged.after)]
         found = {*marks, *states[1:]} if logged.after != logged.before else set(marks)
-        new = logged.touched or any(not self._seen[mark] for mark in found - {states[0]})
+        new = logged.touched or any(mark not in self._seen for mark in found - {states[0]})
         self._remember({*found, states[0]})
         return Step(
             step=logged.step,
@@ -195,16 +200,17 @@ class Progress:
 
     def _remember(self, marks: set[Mark]) -> None:
         self._marks.append(marks)
-        self._seen.update(marks)
+        for mark in marks:
+            self._seen[mark] = self._seen.get(mark, 0) + 1
         if len(self._marks) > SEEN_STEPS:
-            for mark in self._marks.popleft():
+            for mark in self._marks.pop(0):
                 self._seen[mark] -= 1
                 if not self._seen[mark]:
                     del self._seen[mark]
 
 
 def _mark(*texts: str) -> Mark:
-    return blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=12).digest()
+    return blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=_MARK_BYTES).digest()
 
 
 def _result(came: _Came) -> Mark:

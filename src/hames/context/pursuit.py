@@ -29,20 +29,19 @@ class Streak(msgspec.Struct, frozen=True):
         )
 
 
-class Pursuit:
+class Pursuit(msgspec.Struct):
     """The goal, and what its checks in this turn have come to.
 
     `checks` is the highest number that one was given, `running` the one that was started and has no end.
     `passed` is the workspace with which the goal was reached, as long as nothing was run since.
     """
 
-    def __init__(self) -> None:
-        self.goal: GoalSet | None = None
-        self.checks = 0
-        self.running: CallId | None = None
-        self.streak = Streak()
-        self.passed: BlobId | None = None
-        self.checked_seq = 0
+    goal: GoalSet | None = None
+    checks: int = 0
+    running: CallId | None = None
+    streak: Streak = Streak()
+    passed: BlobId | None = None
+    checked_seq: int = 0
 
     def take(self, event: AnyEvent, seq: int) -> None:
         """Take in the next event."""

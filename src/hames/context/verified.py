@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from hames.context.checks import looks
 from hames.core.events import (
     AnyEvent,
@@ -29,7 +31,7 @@ class _Job(NamedTuple):
     seq: int
 
 
-class Verified:
+class Verified(msgspec.Struct):
     """Folds who changed the workspace last, and what was run since: never what the model says of it.
 
     `changed` is the entry with the agent's last change of files, 0 for none. What a check leaves behind by
@@ -37,14 +39,13 @@ class Verified:
     may have changed something.
     """
 
-    def __init__(self) -> None:
-        self.changed = 0
-        self._ran: dict[str, Ran] = {}
-        self._arguments: dict[CallId, str] = {}
-        self._effects: dict[CallId, Effect] = {}
-        self._before: dict[CallId, BlobId | None] = {}
-        self._jobs: dict[JobId, _Job] = {}
-        self._tree: BlobId | None = None
+    changed: int = 0
+    _ran: dict[str, Ran] = {}
+    _arguments: dict[CallId, str] = {}
+    _effects: dict[CallId, Effect] = {}
+    _before: dict[CallId, BlobId | None] = {}
+    _jobs: dict[JobId, _Job] = {}
+    _tree: BlobId | None = None
 
     @property
     def checks(self) -> tuple[Ran, ...]:

@@ -52,7 +52,7 @@ from hames.core.events import (
     WaitEnded,
     WaitStarted,
 )
-from hames.core.ids import CallId, JobId
+from hames.core.ids import BlobId, CallId, JobId
 from hames.core.messages import AssistantMessage, Call, Message, Part, Text, ToolMessage, UserMessage
 
 REPAIRED = "[the result of this call is not known any more: the log was damaged]"
@@ -72,11 +72,21 @@ class OpenCall(msgspec.Struct, frozen=True):
 
 
 class LastRequest(msgspec.Struct, frozen=True):
-    """The request that the next one extends: its place, and how many messages it held."""
+    """The request that the next one extends: its place, how many messages it held, and the blobs of these;
+    None when a repair has taken away a request that it extends."""
 
     seq: int
     event: RequestSent
     messages: int
+    pieces: tuple[BlobId, ...] | None = None
+
+
+def _pieces(last: LastRequest | None, event: RequestSent) -> tuple[BlobId, ...] | None:
+    if event.extends is None:
+        return event.added
+    if last is None or last.seq != event.extends or last.pieces is None:
+        return None
+    return (*last.pieces, *event.added)
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -95,32 +105,30 @@ class View(Lasting):
     is not shown any more.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: SessionOpened | None = None
-        self.pinned: SettingsPinned | None = None
-        self.segment = 0
-        self.turn = 0
-        self.turn_open = False
-        self.turn_steps = 0
-        self.pace = Pace()
-        self.ended: TurnEnded | None = None
-        self.messages: list[Message] = []
-        self.left_out = 0
-        self.reply: ModelReplied | None = None
-        self.unapproved: list[str] = []
-        self.last_request: LastRequest | None = None
-        self.counted: Counted | None = None
-        self.cwd = ""
-        self.seen: dict[str, str] = {}
-        self.todos: tuple[Todo, ...] = ()
-        self.progress = Progress()
-        self.ledger = Ledger()
-        self.open_calls: dict[CallId, OpenCall] = {}
-        self._order: list[Call] = []
-        self._results: dict[CallId, tuple[Part, ...]] = {}
-        self._held: list[UserMessage] = []
-        self._told_of: set[JobId] = set()
+    opened: SessionOpened | None = None
+    pinned: SettingsPinned | None = None
+    segment: int = 0
+    turn: int = 0
+    turn_open: bool = False
+    turn_steps: int = 0
+    pace: Pace = msgspec.field(default_factory=Pace)
+    ended: TurnEnded | None = None
+    messages: list[Message] = []
+    left_out: int = 0
+    reply: ModelReplied | None = None
+    unapproved: list[str] = []
+    last_request: LastRequest | None = None
+    counted: Counted | None = None
+    cwd: str = ""
+    seen: dict[str, str] = {}
+    todos: tuple[Todo, ...] = ()
+    progress: Progress = msgspec.field(default_factory=Progress)
+    ledger: Ledger = msgspec.field(default_factory=Ledger)
+    open_calls: dict[CallId, OpenCall] = {}
+    _order: list[Call] = []
+    _results: dict[CallId, tuple[Part, ...]] = {}
+    _held: list[UserMessage] = []
+    _told_of: set[JobId] = set()
 
     def fold(self, entry: Entry) -> None:
         """Take in the next entry. A `Rewound` is none of these: whoever writes one folds the log again."""
@@ -241,7 +249,8 @@ class View(Lasting):
         self._fill_in()
         if isinstance(event, RequestSent):
             self.segment = event.segment
-            self.last_request = LastRequest(entry.seq, event, len(self.messages))
+            pieces = _pieces(self.last_request, event)
+            self.last_request = LastRequest(entry.seq, event, len(self.messages), pieces)
             return
         self.reply = event
         if self.last_request is not None and event.usage.input and not event.estimated:
@@ -348,7 +357,12 @@ def cleared_text(message: ToolMessage, outputs: Mapping[CallId, OutputFact]) -> 
 
 def fold(entries: Sequence[Entry]) -> View:
     """The view after these entries."""
-    view, gone = View(), taken_back(entries)
+    return fold_on(View(), entries)
+
+
+def fold_on(view: View, entries: Sequence[Entry]) -> View:
+    """`view` after these entries too. None of them goes back to before them."""
+    gone = taken_back(entries)
     for entry in entries:
         if entry.seq in gone:
             view.pass_over(entry)

@@ -122,6 +122,12 @@ SHUT_MOST_S = 24 * 3600.0
 WAIT_JOBS_S = 600.0
 """How long a headless run waits for background jobs before it stops them."""
 
+CHECKPOINT_ENTRIES = 2000
+"""After so many entries a session keeps what its log has come to, so that a resume is quick."""
+
+CHECKPOINT_PART = 20
+"""And not before the log has grown by one part in so many."""
+
 LOG_FORMAT = 1
 """The log format that this version writes, and the newest that it reads."""
 

@@ -8,11 +8,11 @@ import anyio
 import msgspec
 
 from hames.context.prompt import SYSTEM
-from hames.context.view import LastRequest, View, fold
+from hames.context.view import View, fold
 from hames.core.errors import DamagedLog, SessionMissing
-from hames.core.events import Entry, Repaired, RestoreStarted, SessionOpened, SettingsPinned, UserSpoke
+from hames.core.events import Entry, RestoreStarted, SessionOpened, SettingsPinned, UserSpoke
 from hames.core.ids import SessionId, blob_id, session_id
-from hames.core.limits import LOG_FORMAT
+from hames.core.limits import CHECKPOINT_ENTRIES, LOG_FORMAT
 from hames.core.messages import Text
 from hames.core.ports import (
     Approver,
@@ -34,11 +34,12 @@ from hames.loop.asking import Answerer, Asking
 from hames.loop.kit import Guards, Kit, TurnLimits
 from hames.loop.purse import Most, Purse
 from hames.session.approvals import KeptAnswers
+from hames.session.checkpoints import recalled
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
 from hames.session.keeping import Keeping
 from hames.session.log import Listeners, SessionLog
-from hames.session.resume import cut_short, logged_prefix, requests_in
+from hames.session.resume import cut_short, prefix_of
 from hames.session.returning import Returner
 from hames.session.session import Session
 
@@ -73,6 +74,7 @@ class HostParts(msgspec.Struct, frozen=True):
     limits: TurnLimits
     guards: Guards
     place: Place
+    checkpoint_entries: int = CHECKPOINT_ENTRIES
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -119,7 +121,7 @@ class Host:
         claim = await parts.store.claim(session)
         await parts.runtime.enter(claim)
         view = View()
-        log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+        log = self._log(claim, view)
         place = parts.place
         log.stage(self._opened(session))
         asking = Asking(parts.answerers)
@@ -136,14 +138,13 @@ class Host:
         """
         parts = self._parts
         claim = await parts.store.claim(session, take_over=take_over)
-        claim, entries, _ = await self._enter(claim)
-        view = fold(entries)
-        log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
+        claim, view = await self._recall(claim)
+        log = self._log(claim, view)
         asking = Asking(parts.answerers)
         if view.opened is None:
             log.stage(self._opened(session))
         was = view.pinned
-        if was is None or not await self._take_up(was, asking, entries, view.last_request):
+        if was is None or not await self._take_up(was, asking, view):
             self._pin(log, asking, segment=view.segments + 1)
         elif (was.sandbox, was.mode) != (parts.place.sandbox, parts.place.mode):
             log.stage(msgspec.structs.replace(was, sandbox=parts.place.sandbox, mode=parts.place.mode))
@@ -153,10 +154,18 @@ class Host:
                 resumed.inbox.put(words)
         return resumed
 
+    async def _recall(self, claim: Claim) -> tuple[Claim, View]:
+        """The view of a session, without reading all of a long log where that can be."""
+        await self._parts.runtime.enter(claim)
+        view = await recalled(self._parts.store, claim.session)
+        if view is not None:
+            return claim, view
+        entered = await self._enter(claim)
+        return entered.claim, fold(entered.entries)
+
     async def _enter(self, claim: Claim) -> Entered:
         """Come to what is on the log. A restore that somebody had left in its midst is finished first."""
         parts = self._parts
-        await parts.runtime.enter(claim)
         entries = await parts.store.read(claim.session)
         if not entries:
             raise SessionMissing(f"there is no session {claim.session}")
@@ -185,6 +194,7 @@ class Host:
         parts = self._parts
         own = await parts.store.claim(session)
         try:
+            await parts.runtime.enter(own)
             claim, entries, made_good = await self._enter(own)
             view = fold(entries)
             log = SessionLog(parts.store, claim, view, parts.clock, parts.listener)
@@ -214,9 +224,13 @@ class Host:
     def _root(self, view: View) -> str:
         return view.opened.workspace if view.opened is not None else self._parts.place.workspace
 
-    async def _take_up(
-        self, was: SettingsPinned, asking: Asking, entries: Sequence[Entry], last: LastRequest | None
-    ) -> bool:
+    def _log(self, claim: Claim, view: View) -> SessionLog:
+        parts = self._parts
+        return SessionLog(
+            parts.store, claim, view, parts.clock, parts.listener, checkpoint_entries=parts.checkpoint_entries
+        )
+
+    async def _take_up(self, was: SettingsPinned, asking: Asking, view: View) -> bool:
         """Go on from the last request; false when who was asked may not be any more, or when a repair has
         said that what the request was made of is gone."""
         at = asking.place_of(was)
@@ -228,12 +242,11 @@ class Host:
             tools = await blobs.get(was.tools)
             pinned = Pinned(model=was.model, system=system, tools=msgspec.Raw(tools))
             asking.take_up(at, was, pinned)
-            if last is not None:
-                chain = logged_prefix(requests_in(entries), last.seq)
-                head, *pieces = [await blobs.get(blob) for blob in chain]
-                asking.assembler.restore(head, pieces, last.seq)
+            if view.last_request is not None:
+                head, pieces = await prefix_of(view.last_request, blobs)
+                asking.assembler.restore(head, pieces, view.last_request.seq)
         except DamagedLog:
-            if not any(isinstance(entry.event, Repaired) for entry in entries):
+            if not view.repaired:
                 raise
             return False
         return True

@@ -1,14 +1,12 @@
 """Resume: what a stopped process has left open, and what becomes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from hames.context.assemble import body_blobs
-from hames.context.view import OpenCall
+from hames.context.view import LastRequest, OpenCall
 from hames.core.errors import DamagedLog
-from hames.core.events import AnyEvent, CallLost, Entry, FilesRestored, RequestSent, RestoreStarted
-from hames.core.ids import BlobId
-from hames.core.ports import Attachable, Reconcilable, Settled, ToolResult
+from hames.core.events import AnyEvent, CallLost, Entry, FilesRestored, RestoreStarted
+from hames.core.ports import Attachable, Blobs, Reconcilable, Settled, ToolResult
 from hames.loop.act import Plan, carry_out, context_of, judge_again, prepared_action
 from hames.loop.goal import drop_check
 from hames.loop.kit import Kit
@@ -111,17 +109,11 @@ def cut_short(entries: Sequence[Entry]) -> RestoreStarted | None:
     return None
 
 
-def requests_in(entries: Sequence[Entry]) -> dict[int, RequestSent]:
-    """All requests of a session, by sequence number."""
-    return {entry.seq: entry.event for entry in entries if isinstance(entry.event, RequestSent)}
-
-
-def logged_prefix(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
-    """The head and the pieces of the request at `seq`: what the next request extends.
+async def prefix_of(last: LastRequest, blobs: Blobs) -> tuple[bytes, list[bytes]]:
+    """The head and the pieces of the last request: what the next one extends.
 
     Raises `DamagedLog` when a request that it extends is gone.
     """
-    try:
-        return body_blobs(requests, seq)[:-1]
-    except KeyError as error:
-        raise DamagedLog(f"the request at entry {error} is gone") from error
+    if last.pieces is None:
+        raise DamagedLog(f"a request that the one at entry {last.seq} extends is gone")
+    return await blobs.get(last.event.head), [await blobs.get(blob) for blob in last.pieces]

@@ -2,7 +2,7 @@
 
 from sqlite3 import Connection
 
-SCHEMA = 2
+SCHEMA = 3
 """The layout of the tables. Raised when they change."""
 
 # The types are understood by SQLite and PostgreSQL alike.
@@ -73,6 +73,18 @@ _SECOND = (
 )""",
 )
 
+_THIRD = (
+    # What the log of a session comes to at `seq`, where the row has `hash`: only to save time.
+    """CREATE TABLE checkpoint (
+    session TEXT PRIMARY KEY,
+    seq BIGINT NOT NULL,
+    hash TEXT NOT NULL,
+    maker TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    data BYTEA NOT NULL
+)""",
+)
+
 COLUMNS: dict[str, tuple[str, ...]] = {
     "session": (
         *("id", "epoch", "head", "head_hash", "opened_ms", "changed_ms"),
@@ -83,6 +95,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "deleted": ("id", "at_ms", "events", "head_hash"),
     "inbox": ("session", "place", "dedup", "kind", "data", "put_ms", "seq"),
     "outbox": ("session", "idem_key", "seq", "kind", "data", "made_ms", "sent_ms"),
+    "checkpoint": ("session", "seq", "hash", "maker", "sha256", "data"),
 }
 """Every table of this layout."""
 
@@ -92,7 +105,7 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """Takes the fields of a `Row`."""
 
-_STEPS = (_FIRST, _SECOND)
+_STEPS = (_FIRST, _SECOND, _THIRD)
 """What is to be done to come from each layout, 0 being an empty file, to the next one."""
 
 

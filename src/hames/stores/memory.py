@@ -8,7 +8,7 @@ import msgspec
 from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
-from hames.core.ports import Arrival, Claim, Clock, Departure, Past, SessionRow, Unsent
+from hames.core.ports import Arrival, Checkpoint, Claim, Clock, Departure, Past, SessionRow, Unsent
 from hames.stores import rows
 from hames.stores.letters import heard
 from hames.stores.past import SNAPSHOTS, past
@@ -17,7 +17,7 @@ from hames.stores.past import SNAPSHOTS, past
 class _Session:
     """A session's rows, and what a list shows of it."""
 
-    __slots__ = ("arrivals", "departures", "epoch", "heard", "listed", "rows", "sent")
+    __slots__ = ("arrivals", "checkpoint", "departures", "epoch", "heard", "listed", "rows", "sent")
 
     def __init__(self, session: SessionId, now_ms: int) -> None:
         self.epoch = 0
@@ -26,6 +26,7 @@ class _Session:
         self.heard: set[str] = set()
         self.departures: dict[str, Unsent] = {}
         self.sent: set[str] = set()
+        self.checkpoint: tuple[str, Checkpoint] | None = None
         self.listed = SessionRow(session, "", now_ms, now_ms, 0, 0, "", "open")
 
 
@@ -95,6 +96,16 @@ class MemoryStore:
         after = max(after, 0)
         previous, found = _tip(kept.rows[:after]), kept.rows[after:]
         return rows.entries(rows.Stretch(session, after, previous, found, len(kept.rows), _tip(kept.rows)))
+
+    async def checkpoint(self, session: SessionId, maker: str) -> Checkpoint | None:
+        kept = self._sessions.get(session)
+        made = None if kept is None else kept.checkpoint
+        return made[1] if made is not None and made[0] == maker else None
+
+    async def keep_checkpoint(self, claim: Claim, maker: str, data: bytes) -> None:
+        kept = self._sessions.get(claim.session)
+        if kept is not None and (kept.epoch, len(kept.rows)) == (claim.epoch, claim.head):
+            kept.checkpoint = (maker, Checkpoint(claim.head, data))
 
     async def sessions(self) -> Sequence[SessionRow]:
         listed = (kept.listed for kept in self._sessions.values() if kept.rows)

@@ -20,8 +20,8 @@ from hames.core.errors import DamagedLog, StoreError
 from hames.core.events import AnyEvent, Entry, TurnEnded
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.limits import INLINE_BYTES
-from hames.core.ports import Arrival, Claim, Clock, Departure, Past, SessionRow, Unsent
-from hames.stores import letters, rows
+from hames.core.ports import Arrival, Checkpoint, Claim, Clock, Departure, Past, SessionRow, Unsent
+from hames.stores import checkpoints, letters, rows
 from hames.stores.blob_files import BlobFiles, address
 from hames.stores.database import BUSY_S, file_error
 from hames.stores.layout import ADD_EVENT
@@ -181,6 +181,12 @@ class SqliteStore:
         after = max(after, 0)
         part = await self._writer.read(lambda connection: _select(connection, session, after))
         return await anyio.to_thread.run_sync(rows.entries, part)
+
+    async def checkpoint(self, session: SessionId, maker: str) -> Checkpoint | None:
+        return await self._writer.read(lambda connection: checkpoints.find(connection, session, maker))
+
+    async def keep_checkpoint(self, claim: Claim, maker: str, data: bytes) -> None:
+        await self._writer.commit(lambda connection: checkpoints.keep(connection, claim, maker, data))
 
     async def sessions(self) -> Sequence[SessionRow]:
         found = await self._writer.read(lambda connection: connection.execute(_SESSIONS).fetchall())

@@ -140,6 +140,7 @@ def bury(connection: Connection, session: SessionId, now_ms: int) -> Deleted:
         ("event", "session"),
         ("inbox", "session"),
         ("outbox", "session"),
+        ("checkpoint", "session"),
         ("session", "id"),
     ):
         connection.execute(f"DELETE FROM {table} WHERE {column} = ?", (session,))  # noqa: S608 - names of ours

@@ -26,6 +26,7 @@ from hames.core.messages import Text
 from hames.core.ports import (
     Arrivals,
     Blobs,
+    Checkpoint,
     Claim,
     Departures,
     PastTrees,
@@ -195,6 +196,34 @@ async def an_append_that_is_cancelled_is_whole_and_reported(bench: Bench) -> Non
         assert await store.get(blob_id(b"with it")) == b"with it"
 
 
+async def a_checkpoint_is_given_back_as_it_was_kept(bench: Bench) -> None:
+    async with bench.open() as store:
+        assert await store.checkpoint(ONE, "us") is None
+        claim, _ = await store.append(await store.claim(ONE), [TurnStarted(1)])
+        await store.keep_checkpoint(claim, "us", b"one")
+        claim, _ = await store.append(claim, [TurnStarted(2), TurnStarted(3)])
+        assert await store.checkpoint(ONE, "us") == Checkpoint(1, b"one")
+        await store.keep_checkpoint(claim, "us", BIG)
+        await store.append(claim, [TurnStarted(4)])
+    async with bench.open() as store:
+        assert await store.checkpoint(ONE, "us") == Checkpoint(3, BIG)
+        assert await store.checkpoint(ONE, "others") is None
+        assert await store.checkpoint(TWO, "us") is None
+
+
+async def a_checkpoint_of_an_old_claim_is_not_kept(bench: Bench) -> None:
+    async with bench.open() as store:
+        old, _ = await store.append(await store.claim(ONE), [TurnStarted(1)])
+        await store.append(old, [TurnStarted(2)])
+        await store.keep_checkpoint(old, "us", b"late")
+        await store.keep_checkpoint(Claim(TWO, 1, 0), "us", b"of nobody")
+        claim = await store.claim(ONE)
+        await store.claim(ONE)
+        await store.keep_checkpoint(claim, "us", b"replaced")
+        assert await store.checkpoint(ONE, "us") is None
+        assert await store.checkpoint(TWO, "us") is None
+
+
 async def text_that_is_not_unicode_is_refused_in_words(bench: Bench) -> None:
     async with bench.open() as store:
         claim = await store.claim(ONE)
@@ -315,6 +344,8 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
     a_refused_append_does_no_harm_to_those_beside_it,
     of_two_appends_with_one_claim_one_is_refused,
     an_append_that_is_cancelled_is_whole_and_reported,
+    a_checkpoint_is_given_back_as_it_was_kept,
+    a_checkpoint_of_an_old_claim_is_not_kept,
     text_that_is_not_unicode_is_refused_in_words,
     blobs_come_with_the_events_that_name_them,
     any_slice_of_a_blob_can_be_had,

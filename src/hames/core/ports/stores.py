@@ -33,6 +33,13 @@ class SessionRow(msgspec.Struct, frozen=True):
     ending: str
 
 
+class Checkpoint(msgspec.Struct, frozen=True):
+    """What the entries of a session up to `seq` come to, as bytes that only their maker reads."""
+
+    seq: int
+    data: bytes
+
+
 class Arrival(msgspec.Struct, frozen=True):
     """Something for a session that no event has recorded yet. `dedup` makes a second delivery harmless.
 
@@ -125,6 +132,18 @@ class Store(Protocol):
         Raises `SessionMissing`, `NewerLog` (a type that is not known and not ignorable), and
         `DamagedLog` (a row that does not fit the hash chain).
         """
+        ...
+
+    async def checkpoint(self, session: SessionId, maker: str) -> Checkpoint | None:
+        """The last one that was kept, where it is whole, of this maker, and of the log as it is; None else.
+
+        A checkpoint saves time, and nothing else: whoever gets none reads the log from its beginning.
+        """
+        ...
+
+    async def keep_checkpoint(self, claim: Claim, maker: str, data: bytes) -> None:
+        """Keep what the log comes to at `claim.head`, in place of the one before. Nothing happens when the
+        claim is not the newest."""
         ...
 
 
