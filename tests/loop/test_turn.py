@@ -190,7 +190,7 @@ async def test_a_request_that_is_too_long_is_shrunk_and_sent_again() -> None:
     async def long(arguments: str, context: CallContext) -> ToolResult:
         return ok("x" * 5000)
 
-    calls = [asks(("long", str(n))) for n in range(8)]
+    calls = [asks(("long", str(n)), usage=Usage(input=1400 * n + 100, output=10)) for n in range(8)]
     rig = Rig(
         *calls, ModelError("overflow", "too long"), Scripted(text="fits"), tools={"long": ("pure", long)}
     )

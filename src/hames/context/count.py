@@ -17,14 +17,14 @@ def tokens_of(size: int) -> int:
 
 
 def context_tokens(view: View, size: int) -> int:
-    """Tokens of a request of `size` bytes: the last counted request, and a guess for what came since."""
-    last = view.last_request
-    if view.reply is None or last is None or view.reply.step != last.event.step:
+    """Tokens of a request of `size` bytes: the last counted request, and a guess for what came since.
+
+    The same for each attempt at a request, also after a restart.
+    """
+    counted = view.counted
+    if counted is None:
         return tokens_of(size)
-    usage = view.reply.usage
-    if usage.input == 0 or view.reply.estimated:
-        return tokens_of(size)
-    return usage.input + tokens_of(max(0, size - last.event.size))
+    return counted.tokens + tokens_of(max(0, size - counted.size))
 
 
 def most_tokens(view: View, size: int) -> int:
