@@ -1,13 +1,13 @@
 """Which commands look like checks: they tell whether what was changed is right, and change nothing else."""
 
 import re
-import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
 
 import msgspec
+
+from hames.context.command_line import LOOKS, Simple, program, read_line
 
 _ANY = frozenset(
     (
@@ -70,31 +70,6 @@ _MODULES = _ANY | {"unittest", "py_compile", "compileall", "doctest", "build", "
 _SCRIPT = r"(?:^|[-_./:])(?:tests?|spec|checks?|lint|typecheck|verify|build|ci)(?:$|[-_./:])"
 """A script, or one of a package, by its name."""
 
-_WRAPPERS = {
-    "time": 0,
-    "env": 0,
-    "nice": 0,
-    "nohup": 0,
-    "command": 0,
-    "exec": 0,
-    "stdbuf": 0,
-    "xvfb-run": 0,
-    "npx": 0,
-    "pnpx": 0,
-    "bunx": 0,
-    "uvx": 0,
-    "timeout": 0,
-    "uv": 1,
-    "poetry": 1,
-    "pipenv": 1,
-    "hatch": 1,
-    "pdm": 1,
-    "rye": 1,
-    "bundle": 1,
-    "coverage": 1,
-}
-"""Programs that run another, after so many words that are neither options nor numbers."""
-
 _MENDS = frozenset(
     (
         *("--fix", "--fix-only", "--unsafe-fixes", "--write", "--apply", "--apply-unsafe", "-w", "-u"),
@@ -104,16 +79,14 @@ _MENDS = frozenset(
 )
 """With one of these a check changes what it looks at."""
 
-_BESIDE = frozenset(
+_BESIDE = LOOKS | frozenset(
     (
         *("cd", "pushd", "popd", "echo", "printf", "true", ":", "set", "export", "unset", "source", "."),
-        *("tail", "head", "cat", "grep", "egrep", "rg", "wc", "sort", "uniq", "cut", "tr", "nl", "ls"),
-        *("pwd", "sleep", "test", "[", "which", "type", "date", "diff", "git", "find", "exit", "false"),
+        *("sleep", "exit", "false"),
     )
 )
 """Programs that stand beside checks in a line, and change nothing that is checked."""
 
-_OPERATORS = ";&|()"
 _GIT_LOOKS = frozenset(("status", "diff", "log", "show", "rev-parse", "branch", "ls-files", "grep"))
 
 
@@ -128,74 +101,36 @@ class Looks(msgspec.Struct, frozen=True):
 
 def looks(line: str) -> Looks:
     """What a command line does, as far as its words tell."""
-    try:
-        parts = list(_parts(line))
-    except ValueError:
+    found = read_line(line)
+    if not found:
         return Looks()
-    if not parts:
-        return Looks()
-    kinds = [_kind(part.words) for part in parts]
+    kinds = [_kind(each.words) for each in found]
     checks = [at for at, kind in enumerate(kinds) if kind == "check"]
     return Looks(
         checks=bool(checks),
-        only="other" not in kinds and not any(_writes(part.words) for part in parts),
-        tells=all(_tells(parts[at:], piped="pipefail" in line) for at in checks),
+        only="other" not in kinds and not any(_writes(each.words) for each in found),
+        tells=all(_tells(found[at:], piped="pipefail" in line) for at in checks),
     )
 
 
-class _Part(NamedTuple):
-    """A simple command, and the operators before and after it."""
-
-    words: list[str]
-    before: str
-    after: str
-
-
-def _tells(parts: Sequence[_Part], *, piped: bool) -> bool:
-    """Whether a line that goes on like this ends well only if the first of these parts does."""
+def _tells(found: Sequence[Simple], *, piped: bool) -> bool:
+    """Whether a line that goes on like this ends well only if the first of these commands does."""
     goes_on = ("&&", "|") if piped else ("&&",)
     return (
-        parts[0].before in ("", "&&", ";", "|", "&")
-        and all(part.after in goes_on for part in parts[:-1])
-        and parts[-1].after in ("", ";")
+        found[0].before in ("", "&&", ";", "|", "&")
+        and all(each.after in goes_on for each in found[:-1])
+        and found[-1].after in ("", ";")
     )
-
-
-def _parts(line: str) -> Iterator[_Part]:
-    """The simple commands of a line. Raises `ValueError` for open quotes."""
-    line = re.sub(r"(?m)^\s*#.*$", "", line).replace("\\\n", " ").replace("\n", " ; ")
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=f"{_OPERATORS}<>")
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    words: list[str] = []
-    before = after = ""
-    for token in lexer:
-        if token and set(token) <= set(_OPERATORS):
-            after += token
-            continue
-        if after and words:
-            yield _Part(words, before, _operator(after))
-            words = []
-        if after:
-            before, after = _operator(after), ""
-        words.append(token)
-    if words:
-        yield _Part(words, before, _operator(after))
-
-
-def _operator(marks: str) -> str:
-    """The operator among parentheses; what substitutes a command has none, and stays."""
-    return marks.strip("()") or marks.strip(")")
 
 
 def _kind(words: Sequence[str]) -> str:
     """`check`, `beside` (it changes nothing) or `other`."""
-    words = _bare(words)
+    words = program(words)
     if not words:
         return "beside"
-    name, rest = words[0].rsplit("/", 1)[-1], words[1:]
-    if name in _BESIDE and words[0] == name:
-        return "beside" if name != "git" or _GIT_LOOKS.intersection(rest[:1]) else "other"
+    name, rest = words[0].rsplit("/", 1)[-1], list(words[1:])
+    if words[0] in _BESIDE or (words[0] == "git" and _GIT_LOOKS.intersection(rest[:1])):
+        return "beside"
     if _MENDS.intersection(rest):
         return "other"
     return "check" if _is_check(words[0], name, rest) else "other"
@@ -229,37 +164,6 @@ def _is_python_check(rest: Sequence[str]) -> bool:
 @cache
 def _named_so(script: str) -> bool:
     return re.search(_SCRIPT, script) is not None
-
-
-def _bare(words: Sequence[str]) -> list[str]:
-    """The words without redirections, assignments and programs that only run others."""
-    found: list[str] = []
-    skip = False
-    for word in words:
-        if skip or word[:1] in ("<", ">"):
-            skip = not skip and word[:1] in ("<", ">")
-        else:
-            found.append(word)
-    return _unwrapped(found)
-
-
-def _unwrapped(words: list[str]) -> list[str]:
-    while words:
-        name, equals, _ = words[0].partition("=")
-        if equals and name.isidentifier():
-            words = words[1:]
-        elif words[0] in _WRAPPERS:
-            words = _after_options(words[1:], _WRAPPERS[words[0]])
-        else:
-            break
-    return words
-
-
-def _after_options(words: list[str], skipped: int) -> list[str]:
-    while words and (skipped or words[0][:1] == "-" or words[0][:1].isdigit()):
-        skipped = max(0, skipped - (words[0][:1] != "-"))
-        words = words[1:]
-    return words
 
 
 def _writes(words: Sequence[str]) -> bool:

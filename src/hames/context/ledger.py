@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from hames.context.arguments import text_in
 from hames.context.errors_named import NamedError, read_error
 from hames.context.families import family, is_look, says_all, says_one
 from hames.core.events import (
@@ -155,7 +156,7 @@ class Ledger(msgspec.Struct):
         if event.command is not None:
             self._ran(event, Command(ran, event.command.exit_code, self._step, event.tree_after), seq)
         elif failed and tool in _CHANGERS:
-            shown = f"{tool} {_read(call.arguments).file_path}".strip()
+            shown = f"{tool} {text_in(call.arguments, 'file_path')}".strip()
             self._fail(shown, shown, event, seq)
 
     def _see(self, fact: FileFact) -> None:
@@ -235,24 +236,8 @@ def _change(tool: str, arguments: str, event: CallFinished) -> str:
     return one_line(f"{tool} {names or arguments}", _SHOWN_CHARS)
 
 
-class _Arguments(msgspec.Struct, frozen=True):
-    """What is looked for in the arguments of a call, itself or inside a `call_tool`."""
-
-    command: str = ""
-    file_path: str = ""
-    arguments: "_Arguments | str | None" = None
-
-
-def _read(arguments: str) -> _Arguments:
-    try:
-        read = msgspec.json.decode(arguments, type=_Arguments)
-    except (msgspec.DecodeError, UnicodeEncodeError):
-        return _Arguments()
-    return read.arguments if isinstance(read.arguments, _Arguments) else read
-
-
 def _command_in(arguments: str) -> str:
-    return _read(arguments).command or one_line(arguments, _SHOWN_CHARS)
+    return text_in(arguments, "command") or one_line(arguments, _SHOWN_CHARS)
 
 
 def tried_in_words(failures: Sequence[Failure]) -> str:

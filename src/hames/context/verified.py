@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from hames.context.arguments import text_in
 from hames.context.checks import looks
 from hames.core.events import (
     AnyEvent,
@@ -21,7 +22,6 @@ from hames.core.events import (
     Ran,
 )
 from hames.core.ids import BlobId, CallId, JobId
-from hames.core.lenient import Found, read_object
 from hames.core.limits import VERIFIED_CHARS, VERIFIED_COMMANDS
 from hames.core.text import one_line
 
@@ -87,7 +87,7 @@ class Verified(msgspec.Struct):
             return  # It was not run.
         changes = self._changes(event)
         self._tree = event.tree_after
-        command = self._command(event.call)
+        command = text_in(self._arguments.get(event.call, ""), "command")
         seems = looks(command)
         if changes and not seems.only:
             self._change(seq)
@@ -115,11 +115,6 @@ class Verified(msgspec.Struct):
             self._change(seq)
         elif seems.checks and job.seq > self.changed:
             self._run(job.command, event.command, seq, told=seems.tells)
-
-    def _command(self, call: CallId) -> str:
-        read = read_object(self._arguments.get(call, ""))
-        command = read.value.get("command") if isinstance(read, Found) else None
-        return command if isinstance(command, str) else ""
 
     def _change(self, seq: int) -> None:
         self.changed = seq
