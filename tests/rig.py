@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
-from hames.context.assemble import body_blobs, requests_in
 from hames.context.view import View, fold, fold_on
 from hames.core.backoff import backoff_s
 from hames.core.errors import ArgumentProblem, StoreError, StoreFull
@@ -57,6 +56,7 @@ from hames.testing.chance import FixedChance
 from hames.testing.clock import VirtualClock
 from hames.testing.plain_wire import PlainWire
 from hames.testing.scripted import Answer, Scripted, ScriptedCall, ScriptedModel
+from hames.testing.sent import body_blobs, requests_in
 
 Body = Callable[[str, CallContext], Awaitable[ToolResult]]
 

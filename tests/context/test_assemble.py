@@ -5,7 +5,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hames.context.assemble import Assembled, Assembler, body_blobs, images_in, request_event
+from hames.context.assemble import Assembled, Assembler, images_in, request_event
 from hames.core.events import RequestSent
 from hames.core.ids import BlobId, blob_id, call_id
 from hames.core.messages import (
@@ -20,6 +20,7 @@ from hames.core.messages import (
 )
 from hames.core.ports import AskOptions, Pinned
 from hames.testing.plain_wire import PlainWire
+from hames.testing.sent import body_blobs
 
 PINNED = Pinned(model="m", system="be good", tools=msgspec.Raw(b"[]"))
 OPTIONS = AskOptions()

@@ -1,7 +1,6 @@
 import msgspec
 import pytest
 
-from hames.context.assemble import body_blobs, requests_in
 from hames.core.errors import FailureKind, ModelError
 from hames.core.events import SettingsPinned, TurnEnded
 from hames.core.messages import Text
@@ -11,6 +10,7 @@ from hames.loop.kit import TurnLimits
 from hames.session.session import Session
 from hames.testing.plain_wire import PlainWire
 from hames.testing.scripted import Answer, Scripted, ScriptedModel
+from hames.testing.sent import body_blobs, requests_in
 from tests.rig import PROFILE, BenchGate, Rig, asks, ok
 
 pytestmark = pytest.mark.anyio

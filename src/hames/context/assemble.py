@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import msgspec
 
-from hames.core.events import Cost, Entry, RequestSent
+from hames.core.events import Cost, RequestSent
 from hames.core.ids import BlobId, blob_id
 from hames.core.messages import Image, Message, ToolMessage, UserMessage, result_place
 from hames.core.ports import AskOptions, Body, BodyWire, Pinned
@@ -138,27 +138,6 @@ def request_event(
         extends=assembled.extends,
         most=most,
     )
-
-
-def requests_in(entries: Sequence[Entry]) -> dict[int, RequestSent]:
-    """All requests of a session, by sequence number."""
-    return {entry.seq: entry.event for entry in entries if isinstance(entry.event, RequestSent)}
-
-
-def pieces_of(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
-    """The pieces of the request at `seq`, through the chain of those that it extends."""
-    chain: list[RequestSent] = []
-    at: int | None = seq
-    while at is not None:
-        chain.append(requests[at])
-        at = requests[at].extends
-    return tuple(piece for request in reversed(chain) for piece in request.added)
-
-
-def body_blobs(requests: Mapping[int, RequestSent], seq: int) -> tuple[BlobId, ...]:
-    """The blobs that, joined, are the body that was sent as the request at `seq`."""
-    request = requests[seq]
-    return (request.head, *pieces_of(requests, seq), request.tail)
 
 
 def images_in(messages: Sequence[Message]) -> tuple[BlobId, ...]:

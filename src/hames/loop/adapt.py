@@ -3,7 +3,7 @@
 from hames.context.count import context_tokens
 from hames.core.errors import ModelError
 from hames.core.limits import SHRINK_SHARE
-from hames.loop.ask import assemble
+from hames.loop.assemble import assemble
 from hames.loop.kit import Kit
 from hames.loop.shrink import make_room
 from hames.loop.stand_in import pin_again, turn_away

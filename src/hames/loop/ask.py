@@ -4,17 +4,18 @@ from contextlib import aclosing
 
 import msgspec
 
-from hames.context.assemble import Assembled, images_in, request_event
+from hames.context.assemble import Assembled, request_event
 from hames.context.count import context_tokens
 from hames.context.view import View
 from hames.core.backoff import backoff_s
 from hames.core.errors import ModelError
 from hames.core.events import AnyEvent, Cost, LimitReached, ModelFailed, RequestSent
 from hames.core.ids import blob_id
-from hames.core.limits import LEARNT_SHARE, OUTPUT_SPARE_TOKENS
-from hames.core.ports import AskOptions, Pass, Reply
+from hames.core.limits import LEARNT_SHARE
+from hames.core.ports import Pass, Reply
+from hames.loop.assemble import assemble, window_of
 from hames.loop.kit import Kit
-from hames.loop.reserve import Heard, cost_of_failure, most_of, within_budget
+from hames.loop.reserve import Heard, cost_of_failure, most_of
 from hames.loop.retry import OF_NO_USE, OF_THE_PROVIDER, GiveUp, TryAgain, verdict
 from hames.loop.stand_in import is_time_for_another
 from hames.loop.wait import admitted, go_on_resting, rest, spent_on, wait_event
@@ -28,32 +29,6 @@ class Answered(msgspec.Struct, frozen=True):
     attempt: int
     reply: Reply
     total_s: float
-
-
-async def assemble(kit: Kit) -> Assembled:
-    """The next request body."""
-    shown = images_in(kit.view.messages[kit.assembler.encoded :])
-    if shown:
-        await kit.journal.record()  # A picture that is only staged cannot be read back yet.
-    images = {blob: await kit.blobs.get(blob) for blob in shown}
-    size = kit.assembler.extend(kit.view.messages, images)
-    return kit.assembler.assemble(_options(kit, size))
-
-
-def _options(kit: Kit, size: int) -> AskOptions:
-    """The parameters of a request, with no more output asked for than the window has room for, and than what
-    is left of a budget pays for. Raises `OverLimit` when that is too little."""
-    options, facts = kit.answerer.options, kit.answerer.profile.facts
-    room = window_of(kit) - context_tokens(kit.view, size) - OUTPUT_SPARE_TOKENS
-    if room < (options.max_tokens or facts.max_output):
-        options = msgspec.structs.replace(options, max_tokens=max(room, OUTPUT_SPARE_TOKENS))
-    return within_budget(kit, options, size)
-
-
-def window_of(kit: Kit) -> int:
-    """The context window of who is asked, in tokens: what is said of it, or what a failure has shown."""
-    window = kit.answerer.profile.facts.window
-    return min(window, kit.view.windows.get(kit.view.model, window))
 
 
 async def ask(kit: Kit, request: Assembled) -> Answered:

@@ -3,7 +3,7 @@
 from hames.context.assemble import Assembled
 from hames.context.count import context_tokens
 from hames.context.shrink import shrink as plan
-from hames.loop.ask import assemble, window_of
+from hames.loop.assemble import assemble, window_of
 from hames.loop.kit import Kit
 
 

@@ -12,7 +12,8 @@ from hames.core.ids import JobId
 from hames.core.messages import Text
 from hames.loop.act import act
 from hames.loop.adapt import adapt
-from hames.loop.ask import Answered, ask, assemble
+from hames.loop.ask import Answered, ask
+from hames.loop.assemble import assemble
 from hames.loop.budget import keep_to_limits
 from hames.loop.correct import correct
 from hames.loop.endings import Ending, failed, stopped
