@@ -1,11 +1,13 @@
 """How a turn ends, and the exit code that says so."""
 
+from collections.abc import Mapping
 from typing import cast
 
 import msgspec
 
 from hames.core.errors import ExitCode, FailureKind, ModelError, OverLimit
-from hames.core.events import EndingKind, Ran, TurnEnded
+from hames.core.events import EndingKind, JobStarted, Ran, TurnEnded
+from hames.core.ids import JobId
 from hames.core.text import for_terminal, one_line
 
 _COMMAND_CHARS = 100
@@ -57,6 +59,11 @@ def exit_code(ended: TurnEnded) -> ExitCode:
     if ended.ending == "failed" and ended.code:
         return ModelError(cast(FailureKind, ended.code), ended.reason).exit_code
     return _EXIT_CODES[ended.ending]
+
+
+def named_jobs(jobs: Mapping[JobId, JobStarted]) -> str:
+    """Background commands, for a person."""
+    return ", ".join(f"{job} ({started.command})" for job, started in jobs.items())
 
 
 def verified_words(ended: TurnEnded) -> str:

@@ -1,14 +1,13 @@
 """One turn: assemble -> ask -> act (judge, run, observe) -> record -> shrink, until nothing is owed."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import anyio
 import msgspec
 
 from hames.core.errors import ModelError, OverLimit, SandboxError, StoreFull
-from hames.core.events import JobStarted, LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
-from hames.core.ids import JobId
+from hames.core.events import LimitReached, ModelReplied, Outcome, TurnEnded, UserSpoke
 from hames.core.messages import Text
 from hames.loop.act import act
 from hames.loop.adapt import adapt
@@ -16,7 +15,7 @@ from hames.loop.ask import Answered, ask
 from hames.loop.assemble import assemble
 from hames.loop.budget import keep_to_limits
 from hames.loop.correct import correct
-from hames.loop.endings import Ending, failed, stopped
+from hames.loop.endings import Ending, failed, named_jobs, stopped
 from hames.loop.goal import pursue, reached
 from hames.loop.kit import Kit
 from hames.loop.look import look_after, with_tree
@@ -123,21 +122,19 @@ async def _settle(kit: Kit, reply: ModelReplied) -> Ending | None:
     if (missed := await pursue(kit)) is not None:
         return missed.ending
     if kit.view.detached:
-        return Ending("unfinished_background", f"detached jobs run on: {_named(kit.view.jobs)}", "detached")
+        return Ending(
+            "unfinished_background", f"detached jobs run on: {named_jobs(kit.view.jobs)}", "detached"
+        )
     return reached(kit)
 
 
 async def _leave_jobs(kit: Kit) -> Ending:
-    names = _named(kit.view.awaited)
+    names = named_jobs(kit.view.awaited)
     kit.journal.stage(*await with_tree(kit, await kit.jobs.stop(kit.view.awaited)))
     words = (
         f"background work was still unfinished after {kit.limits.wait_jobs_s:g} s and was stopped: {names}"
     )
     return Ending("unfinished_background", words, "jobs")
-
-
-def _named(jobs: Mapping[JobId, JobStarted]) -> str:
-    return ", ".join(f"{job} ({started.command})" for job, started in jobs.items())
 
 
 async def _cancelled(kit: Kit) -> Ending:

@@ -9,6 +9,7 @@ from hames.core.events import CallStarted, Entry, FilesRestored, ModelReplied, R
 from hames.core.ids import CallId
 from hames.core.ports import WentBack
 from hames.core.text import presentable
+from hames.loop.endings import named_jobs
 from hames.session.history import course_since, is_unseen
 from hames.session.interrupt import uninterrupted
 from hames.session.keeping import Keeping
@@ -30,7 +31,7 @@ class Returner:
         from hames.snapshots.roots import shown_path  # noqa: PLC0415
 
         if self._view.jobs:
-            named = ", ".join(f"{job} ({began.command})" for job, began in self._view.jobs.items())
+            named = named_jobs(self._view.jobs)
             raise Problem(f"background commands are running: {named}; stop them first, with job(action=stop)")
         entries = await self._log.read()
         through = _end_of(entries, step)

@@ -18,6 +18,7 @@ from hames.core.events import (
 )
 from hames.core.ids import JobId, SessionId
 from hames.core.text import presentable
+from hames.loop.endings import named_jobs
 from hames.loop.look import with_tree
 from hames.session.history import Course, course_since, course_without, is_unseen
 from hames.session.host import Held, Host
@@ -186,8 +187,8 @@ async def settle(held: Held, point: Point, wanted: Wanted) -> Sequence[Entry]:
         kit.journal.stage(TurnEnded(turn=view.turn, ending="cancelled", reason=LEFT, code="left"))
     live = {job: began for job, began in view.jobs.items() if wanted.files or job not in _known(held, point)}
     if live and not wanted.stop_jobs:
-        named = ", ".join(f"{job} ({began.command})" for job, began in live.items())
-        raise UsageError(f"background commands are running: {named}; --stop-jobs stops them first")
+        words = f"background commands are running: {named_jobs(live)}; --stop-jobs stops them first"
+        raise UsageError(words)
     if live:
         kit.journal.stage(*await with_tree(kit, await kit.jobs.stop(live)))
     await kit.journal.record()
