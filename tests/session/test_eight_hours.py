@@ -6,7 +6,6 @@ from typing import TypeVar
 
 import pytest
 
-from hames.context.assemble import body_blobs, requests_in
 from hames.context.view import fold
 from hames.core.events import (
     AnyEvent,
@@ -28,6 +27,7 @@ from hames.core.events import (
     WaitStarted,
 )
 from hames.session.session import Session
+from hames.testing.sent import body_blobs, requests_in
 from tests.session.long_day import DAY_S, PLACES, ROUNDS, SAID_AT_S, Day, Fate
 from tests.session.long_day_model import FAULTS, ODD, WINDOW
 from tests.session.long_day_world import KINDS, LID_S, World
