@@ -15,6 +15,7 @@ ROUNDS = (
     ("snapshots.py", "--quick"),
     ("chunks.py", "--quick"),
     ("compound.py", "--quick"),
+    ("soak.py", "--quick"),
 )
 
 
