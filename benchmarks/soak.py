@@ -11,6 +11,7 @@ resumed; what a process holds is then judged of the last one alone. Only faults 
 
 import argparse
 import contextlib
+import ctypes
 import itertools
 import json
 import os
@@ -24,7 +25,7 @@ from pathlib import Path
 
 import anyio
 import msgspec
-from steps import machine, tree_pss
+from steps import machine
 
 from hames.testing.chaos import PASSING, Chaos
 from hames.testing.model_server import ModelServer, running
@@ -44,7 +45,9 @@ BARS = {
     "more_threads": 3.0,
     "more_processes": 9.0,
     "more_tree_descriptors": 60.0,
+    "left_processes": 1.0,
 }
+PR_SET_CHILD_SUBREAPER = 36
 # What a client may do about an overflow depends on its window: that is no fault of the server's.
 FAULTS = tuple(name for name in PASSING if not name.startswith(("ctx_", "refused", "keepalive")))
 
@@ -117,14 +120,14 @@ class Sample:
 
 
 def look(step: int, begun: float, pid: int, state: Path) -> Sample:
-    tree = tree_of(pid)
+    tree = tree_of(os.getpid())[1:]
     events, log_bytes = logged(state)
     return Sample(
         step=step,
         at_s=round(time.time() - begun, 1),
         pid=pid,
         rss=status_of(pid, "VmRSS") * 1024,
-        pss_tree=tree_pss(pid),
+        pss_tree=sum(map(pss_of, tree)),
         descriptors=descriptors_of(pid),
         threads=status_of(pid, "Threads"),
         processes=len(tree),
@@ -143,13 +146,14 @@ def logged(state: Path) -> tuple[int, int]:
 
 
 def tree_of(root: int) -> list[int]:
-    """The process and all below it that live."""
+    """The process, and all below it that live."""
     parents: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                parents.setdefault(parent, []).append(int(entry.name))
+                state, parent = (entry / "stat").read_text().rpartition(")")[2].split()[:2]
+                if state != "Z":
+                    parents.setdefault(int(parent), []).append(int(entry.name))
     found, todo = [], [root]
     while todo:
         pid = todo.pop()
@@ -161,6 +165,15 @@ def tree_of(root: int) -> list[int]:
 def status_of(pid: int, name: str) -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def pss_of(pid: int) -> int:
+    """What of its memory is its own, and its part of what is shared; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
 
 
 def descriptors_of(pid: int) -> int:
@@ -191,6 +204,7 @@ class Soak:
         self.begun = time.time()
         self.resumes_s: list[float] = []
         self.endings: list[dict] = []
+        self.left = 0
 
     def command(self, url: str, *words: str) -> list[str]:
         flags = ["--base-url", url, "--wire", "chat", "--model", "scripted", "--cwd", str(self.workspace)]
@@ -211,6 +225,7 @@ class Soak:
             begun = time.time()
             await self._process(self.command(server.base_url, "--continue", "and now?"), None, False)
             self.resumes_s.append(self.work.asked_at - begun)
+        self.left = len(tree_of(os.getpid())) - 1
 
     async def _process(self, command: list[str], until: int | None, again: bool) -> bool:
         """Run hames up to the end, or to a step at which it is killed; whether there is more to do."""
@@ -239,7 +254,7 @@ class Soak:
                     await process.wait()
                     break
                 next_at = (self.samples[-1].step if self.samples else 0) + self._asked.every
-                if next_at <= self.work.step < self._asked.steps:
+                if self.work.asked_at and next_at <= self.work.step < self._asked.steps:
                     with contextlib.suppress(OSError, StopIteration):
                         self.samples.append(look(self.work.step, self.begun, process.pid, self.state))
                         print(f"\r{self.work.step}", end="", file=sys.stderr, flush=True)
@@ -272,6 +287,7 @@ def verdict(soak: Soak, warm: int) -> dict[str, object]:
     """Each bar, what was measured, and whether it holds."""
     warmed = [sample for sample in soak.samples if sample.step >= warm]
     measured: dict[str, float] = {"resume_s": round(max(soak.resumes_s), 3)}
+    measured["left_processes"] = soak.left
     measured["wal_mb"] = round(max(sample.wal for sample in soak.samples) / 1e6, 1)
     if len(warmed) > 1:
         rates = [
@@ -313,6 +329,8 @@ def main() -> int:
     warm = WARM_STEPS
     if asked.quick:
         asked.steps, asked.every, asked.kills, warm = 60, 15, 1, 0
+    # What outlives a hames that is killed stays below this process, so that it is seen.
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     with contextlib.ExitStack() as stack:
         if asked.keep is not None:
             asked.keep.mkdir(parents=True)
