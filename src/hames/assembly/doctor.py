@@ -10,17 +10,24 @@ import msgspec
 
 from hames import __version__
 from hames.assembly.answerers import answerers_for, client_for
-from hames.assembly.build import boundary_of, find_program, sandbox_for
+from hames.assembly.build import boundary_of, sandbox_for
+from hames.assembly.one_request import small_body, whole_reply
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
 from hames.core.errors import ExitCode, HamesError, ModelError
-from hames.core.messages import Text, UserMessage
-from hames.core.ports import AskOptions, Body, Pinned, Reply
+from hames.core.ports import AskOptions
 from hames.loop.asking import Answerer
+from hames.sandboxes.bubblewrap import find_program
 
 FREE_BYTES = 500 * 1000 * 1000
 """Less free space than this is worth a warning."""
+
+
+MOST_TOKENS = 16
+
+LIMIT_S = 60.0
+"""A model that has said nothing by then does not answer."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -126,16 +133,12 @@ async def _answers(answerer: Answerer) -> list[Finding]:
     provider = answerer.profile.provider
     named = f"{provider.name}/{answerer.profile.model} at {provider.base_url}"
     key = Finding("key", True, provider.key_env or "none needed")
-    pinned = Pinned(answerer.profile.model, "", msgspec.Raw(b"[]"))
-    message = UserMessage((Text("Answer with the one word: ready"),))
-    wire = answerer.wire
-    data = wire.head(pinned) + wire.piece(message, {}) + wire.tail(AskOptions(max_tokens=16))
+    words, options = "Answer with the one word: ready", AskOptions(max_tokens=MOST_TOKENS)
+    body = small_body(answerer.wire, answerer.profile.model, words, options)
     try:
-        async for item in answerer.model.ask(Body((data,), len(data), "")):
-            if isinstance(item, Reply):
-                return [key, Finding("model", True, f"{named} answers")]
+        await whole_reply(answerer.model, body, LIMIT_S)
     except ModelError as error:
         if error.kind in ("empty", "cut"):
-            return [key, Finding("model", True, f"{named} answers (with nothing in 16 tokens)")]
+            return [key, Finding("model", True, f"{named} answers (with nothing in {MOST_TOKENS} tokens)")]
         return [key, Finding("model", False, f"{named}: {error}", code=error.exit_code)]
-    return [key, Finding("model", False, f"{named}: the stream ended without a reply")]
+    return [key, Finding("model", True, f"{named} answers")]

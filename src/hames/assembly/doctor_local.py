@@ -7,13 +7,13 @@ import msgspec
 from hames.assembly.ask_for import LocalRequest
 from hames.assembly.build import tools_to_read
 from hames.assembly.doctor import Finding, print_finding, verdict
-from hames.assembly.local_server import Near, near
-from hames.assembly.models_trial import whole_reply
+from hames.assembly.local_server import TRIAL_S, Near, near
+from hames.assembly.one_request import small_body, whole_reply
 from hames.assembly.settings import Directories, Settings
 from hames.assembly.system import SystemClock
 from hames.core.errors import ArgumentProblem, ConfigError, ExitCode, FailureKind, ModelError
-from hames.core.messages import Call, Text, UserMessage
-from hames.core.ports import AskOptions, Body, Clock, Pinned, Reply, Tools, ToolSpec
+from hames.core.messages import Call
+from hames.core.ports import AskOptions, Body, Clock, Reply, Tools, ToolSpec
 from hames.core.text import for_terminal, one_line
 from hames.loop.asking import Answerer
 from hames.models.chat_json import ChatJsonWire
@@ -22,7 +22,6 @@ from hames.models.served import ServedModel
 WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 """The weights for tests; `scripts/fetch-test-weights` brings them."""
 
-TRIAL_S = 300.0
 MOST_TOKENS = 256
 SHOWN_CHARS = 80
 
@@ -118,10 +117,7 @@ def _body(answerer: Answerer, spec: ToolSpec) -> Body:
         msgspec.structs.replace(provider, extra=extra), model=answerer.profile.model, must_call=True
     )
     words = f"Call the tool {spec.name} with the arguments {_ARGUMENTS[spec.name]}"
-    pinned = Pinned(answerer.profile.model, "", msgspec.Raw(msgspec.json.encode([spec])))
-    tail = wire.tail(AskOptions(max_tokens=MOST_TOKENS))
-    data = wire.head(pinned) + wire.piece(UserMessage((Text(words),)), {}) + tail
-    return Body((data,), len(data), "")
+    return small_body(wire, answerer.profile.model, words, AskOptions(max_tokens=MOST_TOKENS), (spec,))
 
 
 def _problem(reply: Reply, tools: Tools, spec: ToolSpec) -> str:

@@ -21,6 +21,9 @@ from hames.models.served import ServedModel, served_models
 LIST_S = 30.0
 """A server tells its models within this time."""
 
+TRIAL_S = 300.0
+"""A large model on a slow machine takes minutes for its first reply."""
+
 CUSTOM = "custom"
 """The provider of servers that are known by their address only."""
 

@@ -8,19 +8,16 @@ import sys
 import anyio
 
 from hames.assembly.ask_for import LocalRequest
-from hames.assembly.local_server import Near, named, near
+from hames.assembly.local_server import TRIAL_S, Near, named, near
 from hames.assembly.models_trial import ask_for_call, was_called
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import lines, print_line
+from hames.assembly.standard_streams import lines, print_fact
 from hames.assembly.system import SystemClock
 from hames.core.errors import ExitCode, HamesError, ModelError
 from hames.core.profiles import ToolMode
 from hames.core.text import for_terminal
 from hames.models.gguf import GgufServer
 from hames.models.served import ServedModel
-
-TRIAL_S = 300.0
-"""A large model on a slow machine takes minutes for its first reply."""
 
 _MODES: tuple[ToolMode, ...] = ("native", "json_schema")
 
@@ -32,26 +29,26 @@ async def serve_or_look(settings: Settings, asked: LocalRequest) -> ExitCode:
         code = await _describe(found)
         if found.started is None:
             return code
-        _say("ends with", "Ctrl-C")
+        print_fact("ends with", "Ctrl-C")
         return await _serve(found.started)
 
 
 async def _describe(found: Near) -> ExitCode:
-    _say("server", found.base_url)
-    _say("models", for_terminal(", ".join(model.name for model in found.models)))
+    print_fact("server", found.base_url)
+    print_fact("models", for_terminal(", ".join(model.name for model in found.models)))
     model = found.model()
     if model is None:
-        _say("to do", "name one of them with --model NAME")
+        print_fact("to do", "name one of them with --model NAME")
         return ExitCode.DONE
     window = found.asked(model, "native").window
-    _say("window", f"{window:,} tokens" if window else "not told by the server: give it with --window")
+    print_fact("window", f"{window:,} tokens" if window else "not told by the server: give it with --window")
     for mode in _MODES:
         if await _can_call(found, model, mode):
-            _say("tools", "called as asked" if mode == "native" else "called where JSON is asked for")
-            _say("use", _command(found, model, mode))
+            print_fact("tools", "called as asked" if mode == "native" else "called where JSON is asked for")
+            print_fact("use", _command(found, model, mode))
             return ExitCode.DONE
-    _say("tools", "not called as asked, not even where JSON is asked for: expect little of this model")
-    _say("use", _command(found, model, "json_schema"))
+    print_fact("tools", "not called as asked, not even where JSON is asked for: expect little of this model")
+    print_fact("use", _command(found, model, "json_schema"))
     return ExitCode.FAILED
 
 
@@ -102,7 +99,3 @@ async def _told_to_end() -> None:
         await anyio.sleep_forever()
     async for _ in lines(sys.stdin.fileno()):
         pass
-
-
-def _say(what: str, words: str) -> None:
-    print_line(f"{what:12} {words}")

@@ -1,17 +1,15 @@
 """`hames models test`: one small request, through the same parts as a run, and what came of it."""
 
-from contextlib import aclosing
-
-import anyio
 import msgspec
 
 from hames.assembly.answerers import answerers_for, client_for
+from hames.assembly.one_request import small_body, whole_reply
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import print_line
+from hames.assembly.standard_streams import print_fact
 from hames.assembly.system import SystemClock
 from hames.core.errors import ExitCode, FailureKind, ModelError
-from hames.core.messages import Call, Text, UserMessage
-from hames.core.ports import AskOptions, Body, Model, Pinned, Reply, ToolSpec
+from hames.core.messages import Call
+from hames.core.ports import AskOptions, Reply, ToolSpec
 from hames.core.text import for_terminal
 from hames.loop.asking import Answerer
 from hames.models.salvage import salvaged
@@ -58,37 +56,40 @@ async def try_model(settings: Settings) -> ExitCode:
 async def _try(settings: Settings, clock: SystemClock, answerer: Answerer) -> ExitCode:
     profile = answerer.profile
     provider = profile.provider
-    _say("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")
-    _say("key", provider.key_env or "none")
+    print_fact("asked", f"{provider.name}/{profile.model} at {provider.base_url}, wire {provider.wire}")
+    print_fact("key", provider.key_env or "none")
     began = clock.elapsed()
     try:
         reply = await ask_for_call(answerer, settings.effort, LIMIT_S)
     except ModelError as error:
-        _say("failed", f"{error.kind}, after {clock.elapsed() - began:.2f} s: {for_terminal(str(error))}")
+        print_fact(
+            "failed", f"{error.kind}, after {clock.elapsed() - began:.2f} s: {for_terminal(str(error))}"
+        )
         if error.kind in _TO_DO:
-            _say("to do", _TO_DO[error.kind])
+            print_fact("to do", _TO_DO[error.kind])
         return error.exit_code
-    _say("first byte", f"{reply.first_byte_s:.2f} s")
-    _say("whole reply", f"{clock.elapsed() - began:.2f} s")
-    _say("model", for_terminal(reply.model) or "not named by the server")
+    print_fact("first byte", f"{reply.first_byte_s:.2f} s")
+    print_fact("whole reply", f"{clock.elapsed() - began:.2f} s")
+    print_fact("model", for_terminal(reply.model) or "not named by the server")
     usage = reply.usage
-    _say("usage", f"{usage.input} in ({usage.cached} cached), {usage.output} out ({usage.reasoning} thought)")
+    print_fact(
+        "usage", f"{usage.input} in ({usage.cached} cached), {usage.output} out ({usage.reasoning} thought)"
+    )
     cost = answerer.price(usage, clock.now())
-    _say("cost", "not known" if cost is None else f"{cost / 1e9:.6f} US dollars")
+    print_fact("cost", "not known" if cost is None else f"{cost / 1e9:.6f} US dollars")
     if reply.repairs:
-        _say("mended", for_terminal("; ".join(reply.repairs)))
+        print_fact("mended", for_terminal("; ".join(reply.repairs)))
     return _judge(reply, provider.name)
 
 
 async def ask_for_call(answerer: Answerer, effort: str | None, limit_s: float) -> Reply:
     """Ask once for a call of one tool. Raises `ModelError`."""
-    profile, wire = answerer.profile, answerer.wire
+    profile = answerer.profile
     # As little thinking as there is, unless the settings say how much.
     effort = effort or ("low" if "low" in profile.provider.efforts else None)
-    pinned = Pinned(profile.model, "", msgspec.Raw(msgspec.json.encode([TOOL])))
     options = AskOptions(max_tokens=min(MOST_TOKENS, profile.facts.max_output), effort=effort)
-    data = wire.head(pinned) + wire.piece(UserMessage((Text(ASKED),)), {}) + wire.tail(options)
-    return salvaged(await whole_reply(answerer.model, Body((data,), len(data), ""), limit_s), [TOOL.name])
+    body = small_body(answerer.wire, profile.model, ASKED, options, (TOOL,))
+    return salvaged(await whole_reply(answerer.model, body, limit_s), [TOOL.name])
 
 
 def was_called(reply: Reply) -> bool:
@@ -96,31 +97,18 @@ def was_called(reply: Reply) -> bool:
     return any(_is_as_asked(call) for call in reply.message.calls)
 
 
-async def whole_reply(model: Model, body: Body, limit_s: float) -> Reply:
-    """The reply to one request. Raises `ModelError`, also when it takes too long."""
-    try:
-        with anyio.fail_after(limit_s):
-            async with aclosing(model.ask(body)) as stream:
-                async for item in stream:
-                    if isinstance(item, Reply):
-                        return item
-    except TimeoutError as error:
-        raise ModelError("stalled", f"there was no whole reply in {limit_s:g} s") from error
-    raise ModelError("cut", "the stream ended without a reply")
-
-
 def _judge(reply: Reply, provider: str) -> ExitCode:
     """Without calls a model is of no use here."""
     calls = reply.message.calls
     if was_called(reply):
-        _say("tool", "called as asked")
+        print_fact("tool", "called as asked")
         return ExitCode.DONE
     if calls:
         made = ", ".join(f"{call.name} {call.arguments}" for call in calls)
-        _say("tool", f"called otherwise than asked: {for_terminal(made)}")
+        print_fact("tool", f"called otherwise than asked: {for_terminal(made)}")
     else:
-        _say("tool", f"not called; it said: {for_terminal(reply.message.text) or 'nothing'}")
-    _say(
+        print_fact("tool", f"not called; it said: {for_terminal(reply.message.text) or 'nothing'}")
+    print_fact(
         "to do",
         "use a model that can call tools. A local server may need an option for that; if it cannot, give"
         f' --tool-mode json_schema, or write `tool_mode = "json_schema"` into [providers.{provider}] of your'
@@ -135,7 +123,3 @@ def _is_as_asked(call: Call) -> bool:
     except msgspec.DecodeError:
         return False
     return call.name == TOOL.name and str(arguments.get("word", "")).strip().casefold() == WORD
-
-
-def _say(what: str, words: str) -> None:
-    print_line(f"{what:12} {' '.join(words.split())}")

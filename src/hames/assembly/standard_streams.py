@@ -43,6 +43,11 @@ def print_lines(texts: Iterable[str]) -> None:
         print_line(text)
 
 
+def print_fact(what: str, words: str) -> None:
+    """A line that says one thing, in two columns."""
+    print_line(f"{what:12} {words}")
+
+
 def print_words(text: str) -> None:
     """Words on standard output as they are, at once."""
     sys.stdout.write(text)

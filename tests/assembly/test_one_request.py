@@ -1,11 +1,11 @@
-"""The one request of `hames models test`. The command itself is tried in tests/apps."""
+"""One request outside of a session, and a model that gives no reply to it."""
 
 from collections.abc import AsyncGenerator
 
 import anyio
 import pytest
 
-from hames.assembly.models_trial import whole_reply
+from hames.assembly.one_request import whole_reply
 from hames.core.errors import ModelError
 from hames.core.ports import Alive, Body, Delta, Reply
 
