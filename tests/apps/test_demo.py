@@ -43,6 +43,15 @@ async def test_with_a_model_of_ones_own_it_runs_live_and_says_when_nothing_was_r
     assert "Done" not in shown
 
 
+async def test_the_session_is_told_once_and_what_the_model_says_cannot_steer_the_terminal(
+    outside: Outside,
+) -> None:
+    async with outside.scripted({"status": 503, "message": "busy"}, {"text": "No \x1b[31mred."}) as model:
+        shown = await outside.hames("demo", *outside.to(model), check=1)
+    assert shown.out.count(", sandbox ") == 1
+    assert "No [31mred." in shown.out
+
+
 async def test_help_says_what_it_does(outside: Outside) -> None:
     code, shown = await demo(outside, "--help")
     assert code == 0

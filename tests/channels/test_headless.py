@@ -16,9 +16,9 @@ from hames.channels.headless import (
 )
 from hames.channels.stream_json import StreamJson
 from hames.core.errors import ExitCode, UsageError
-from hames.core.events import CallFinished, CallLost
-from hames.core.ids import call_id
-from hames.core.messages import Text
+from hames.core.events import CallFinished, CallLost, ModelReplied, Usage
+from hames.core.ids import blob_id, call_id
+from hames.core.messages import AssistantMessage, Call, Text
 from hames.core.ports import CallContext, Judgement, TextDelta, ToolResult
 from hames.session.log import Listeners
 from hames.session.session import Session
@@ -167,6 +167,19 @@ def test_what_is_done_is_told_of_lost_calls_too() -> None:
         doings.entry(entry)
     doings.delta(1, TextDelta("x"))
     assert err == ["  1.0: outcome not known", "  1.1: failed, 3 ms"]
+
+
+def test_what_a_model_says_cannot_steer_the_terminal_it_is_told_on() -> None:
+    err: list[str] = []
+    doings = Doings(err.append)
+    call = Call(call_id(1, 0), "c", "bash", '{"command": "\x1b[2J"}')
+    said = AssistantMessage("one\x1b]0;title\x07\ntwo", calls=(call,))
+    for entry in entries(
+        ModelReplied(1, 1, said, "calls", "m", blob_id(b""), Usage()),
+        CallFinished(call=call_id(1, 0), outcome="ok", parts=(), elapsed_ms=3),
+    ):
+        doings.entry(entry)
+    assert err == ["one]0;title\ntwo", '  bash {"command": " [2J"}: ok, 3 ms']
 
 
 def user_line(text: str, **more: str) -> str:

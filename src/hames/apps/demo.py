@@ -13,7 +13,7 @@ import msgspec
 
 from hames.assembly.settings import places
 from hames.core.errors import ExitCode
-from hames.core.text import one_line
+from hames.core.text import for_terminal, one_line
 
 TASK = (
     "The tests of this project fail. Find out why and repair the code until all of them pass. "
@@ -122,6 +122,7 @@ class Line(msgspec.Struct, frozen=True):
     """A line of stream-json."""
 
     type: str
+    subtype: str = ""
     seq: int = 0
     message: Said = Said()
     sandbox: str = ""
@@ -134,7 +135,7 @@ class Line(msgspec.Struct, frozen=True):
 
 def show(line: Line, *, scripted: bool) -> None:
     """One line of the run, for a person."""
-    if line.type == "system":
+    if line.subtype == "init":
         print(f"   session {line.session_id}, sandbox {line.sandbox}", flush=True)
     elif line.type == "result":
         show_cost(line, scripted=scripted)
@@ -146,14 +147,14 @@ def show(line: Line, *, scripted: bool) -> None:
 def show_block(block: Block, seq: int) -> None:
     """One block: what the model says, calls, or gets back."""
     if block.type == "text":
-        print(f"\n[{seq}] {block.text}", flush=True)
+        print(f"\n[{seq}] {for_terminal(block.text, lines=True)}", flush=True)
     elif block.type == "tool_use":
-        print(f"[{seq}]   {block.name} {one_line(gist(block.input), 150)}".rstrip(), flush=True)
+        print(f"[{seq}]   {block.name} {one_line(for_terminal(gist(block.input)), 150)}".rstrip(), flush=True)
     elif block.type == "tool_result":
         text = "\n".join(part.text for part in block.content)
         lines = [line for line in text.splitlines() if line.strip()]
         shown = lines[0 if block.is_error else -1] if lines else "(nothing)"
-        print(f"[{seq}]   {'!' if block.is_error else '='} {one_line(shown, 150)}", flush=True)
+        print(f"[{seq}]   {'!' if block.is_error else '='} {one_line(for_terminal(shown), 150)}", flush=True)
 
 
 def gist(arguments: msgspec.Raw) -> str:

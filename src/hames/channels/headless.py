@@ -24,7 +24,7 @@ from hames.core.events import (
 from hames.core.ids import CallId
 from hames.core.messages import Text
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Passing, Words
-from hames.core.text import one_line
+from hames.core.text import for_terminal, one_line
 from hames.loop.endings import exit_code, verified_words
 from hames.loop.goal import checked_words
 from hames.session.interrupt import interruptible
@@ -57,9 +57,10 @@ class Doings:
         match entry.event:
             case ModelReplied(message=message):
                 if message.text and message.calls:
-                    self._write(message.text)
+                    self._write(for_terminal(message.text, lines=True))
                 for call in message.calls:
-                    self._calls[call.id] = f"{call.name} {one_line(call.arguments, 100)}"
+                    told = one_line(for_terminal(f"{call.name} {call.arguments}"), 100)
+                    self._calls[call.id] = told
             case CallFinished(call=call, outcome=outcome, elapsed_ms=elapsed_ms):
                 self._write(f"  {self._calls.pop(call, call)}: {outcome}, {elapsed_ms} ms")
             case CallLost(call=call):
@@ -239,7 +240,8 @@ class Headless:
         if words := verified_words(facts.ended):
             out.err(f"hames: {words}")
         if facts.ended.ending != "done":
-            out.err(f"hames: {facts.ended.reason} ({facts.ended.ending}, exit {facts.exit_code})")
+            reason = for_terminal(facts.ended.reason)
+            out.err(f"hames: {reason} ({facts.ended.ending}, exit {facts.exit_code})")
             out.err(f"hames: to go on: hames --resume {self._session.id}")
 
 
