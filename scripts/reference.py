@@ -48,14 +48,15 @@ A value is that of the strongest source that sets it. But:
   stricter, not looser. A flag that would be overruled is an error, a file that is overruled is named.
 - A project can only tighten: limits and mode are ceilings here too, and its `permissions.allow` is refused.
 - A project never sets NEVER.
-- A `base_url` brings its own `wire` and `api_key_env`: those of weaker sources do not hold for it.
+- A `base_url` brings its own `wire`, `api_key_env` and `tool_mode`: those of weaker sources do
+  not hold for it.
 - What sources say of a provider is laid one over the other, key by key.
 - Permission rules of all sources hold together: deny beats ask beats allow.
 - `sandbox = "none"` is refused in every file; it takes the flag `--sandbox none`.
 
-A workspace is trusted with `--trust`, or by a record that a person made. The record holds the hashes of the
-workspace's control files (`.hames/`, `.mcp.json`, `AGENTS.md`, `CLAUDE.md`, `GEMINI.md`), so trust ends when
-one of them changes.
+A workspace is trusted with `--trust`, for this run. No command remembers it yet; a record of it
+(`trust.json` among the sessions) would hold the hashes of the workspace's control files (`.hames/`,
+`.mcp.json`, `AGENTS.md`, `CLAUDE.md`, `GEMINI.md`), so that trust ends when one of them changes.
 
 An unknown key, a wrong type and a file that cannot be read are errors (exit code 52) that name the file and
 the key.

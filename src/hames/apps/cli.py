@@ -62,18 +62,17 @@ def _expected(group: BaseExceptionGroup[BaseException]) -> HamesError | None:
 
 
 def _dispatch(asked: Invocation) -> int:
-    # Each command imports what it needs: the start of a run must not pay for the others.
     if asked.command == "version":
         print(f"hames {__version__}")
         return ExitCode.DONE
     settings = load(asked.flags)
     if asked.command == "run":
-        from hames.assembly.run import run_headless  # noqa: PLC0415
+        from hames.assembly.run import run_headless
 
         return anyio.run(_with_collector, run_headless, settings, asked.run)
     if asked.command == "talk":
-        from hames.apps.flags.back import parse_typed  # noqa: PLC0415
-        from hames.assembly.talk import converse  # noqa: PLC0415
+        from hames.apps.flags.back import parse_typed
+        from hames.assembly.talk import converse
 
         return anyio.run(_with_collector, partial(converse, read=parse_typed), settings, asked.run)
     return _beside(asked, settings)
@@ -82,14 +81,14 @@ def _dispatch(asked: Invocation) -> int:
 def _beside(asked: Invocation, settings: Settings) -> int:
     """The commands beside the main job."""
     if asked.back is not None:
-        from hames.assembly.going_back import go_back  # noqa: PLC0415
+        from hames.assembly.going_back import go_back
 
         return anyio.run(go_back, settings, asked.back)
     if asked.command.startswith(("doctor", "models")):
         return _look_at_models(asked, settings)
     if asked.command in UPKEEP:
         return _keep_up(asked, settings)
-    from hames.assembly import commands  # noqa: PLC0415
+    from hames.assembly import commands
 
     match asked.command:
         case "exec":
@@ -105,29 +104,29 @@ def _beside(asked: Invocation, settings: Settings) -> int:
 def _look_at_models(asked: Invocation, settings: Settings) -> int:
     match asked.command:
         case "models":
-            from hames.assembly.models_list import list_models  # noqa: PLC0415
+            from hames.assembly.models_list import list_models
 
             return list_models(settings, asked.words[0], as_json=asked.as_json)
         case "models test":
-            from hames.assembly.models_trial import try_model  # noqa: PLC0415
+            from hames.assembly.models_trial import try_model
 
             return anyio.run(try_model, settings)
         case "models local":
-            from hames.assembly.models_local import serve_or_look  # noqa: PLC0415
+            from hames.assembly.models_local import serve_or_look
 
             return anyio.run(serve_or_look, settings, asked.local)
         case "doctor local":
-            from hames.assembly.doctor_local import doctor_local  # noqa: PLC0415
+            from hames.assembly.doctor_local import doctor_local
 
             return anyio.run(doctor_local, settings, asked.local)
         case _:
-            from hames.assembly.doctor import doctor  # noqa: PLC0415
+            from hames.assembly.doctor import doctor
 
             return anyio.run(doctor, settings)
 
 
 def _keep_up(asked: Invocation, settings: Settings) -> int:
-    from hames.assembly import upkeep  # noqa: PLC0415
+    from hames.assembly import upkeep
 
     match asked.command:
         case "sessions check":

@@ -193,8 +193,9 @@ class _Launched(NamedTuple):
 
 @asynccontextmanager
 async def _launched(settings: Settings, sandbox: Sandbox, orphan_s: float) -> AsyncGenerator[_Launched]:
-    above = os.path.join(settings.directories.state, "run")
-    runtime = SupervisorProcess(above, enclosed=settings.sandbox != "none", orphan_s=orphan_s)
+    runtime = SupervisorProcess(
+        settings.directories.run, enclosed=settings.sandbox != "none", orphan_s=orphan_s
+    )
     launcher = CommandLauncher(runtime, sandbox)
     ripgrep = find_program("rg", settings.environ.get("PATH", os.defpath))
     files = SandboxFiles(runtime, sandbox, ripgrep=ripgrep)
@@ -228,7 +229,7 @@ def boundary_of(
             home=where.home,
             workspace=settings.workspace,
             needed=(sys.prefix, sys.base_prefix, *map(os.path.dirname, programs), *_reachable(settings)),
-            private=(where.state, where.config, where.cache),
+            private=where.own,
             writable=settings.add_dirs,
             account_home=account_home(),
         ),
@@ -246,8 +247,7 @@ def sandbox_for(settings: Settings, boundary: SandboxPolicy | None) -> Sandbox:
     if boundary is None:
         return Unconfined()
     path = settings.environ.get("PATH", os.defpath)
-    scratch = os.path.join(settings.directories.state, "run")
-    sandbox = Bubblewrap(boundary, find_program("bwrap", path), scratch)
+    sandbox = Bubblewrap(boundary, find_program("bwrap", path), settings.directories.run)
     if problem := sandbox.problem():
         raise SandboxError(problem)
     return sandbox

@@ -69,6 +69,16 @@ class Directories(msgspec.Struct, frozen=True):
     state: str
     cache: str
 
+    @property
+    def own(self) -> tuple[str, ...]:
+        """Those that no command may see, and no snapshot holds."""
+        return (self.state, self.config, self.cache)
+
+    @property
+    def run(self) -> str:
+        """Where sessions at work have their directories."""
+        return os.path.join(self.state, "run")
+
 
 class Settings(msgspec.Struct, frozen=True):
     """What holds for this run. `notices` are to be said aloud.

@@ -36,10 +36,11 @@ class Keepers:
         where = settings.directories
         self._settings = settings
         self._shelf = shelf
-        own = (where.state, where.config, where.cache)
-        self._leave_out = (*own, *masked)
+        self._leave_out = (*where.own, *masked)
         # What is ours never goes back.
-        self._further = tuple(path for path in settings.add_dirs if not any(map(partial(_is_in, path), own)))
+        self._further = tuple(
+            path for path in settings.add_dirs if not any(map(partial(_is_in, path), where.own))
+        )
         self._state = where.state
         self._open = ExitStack()
         self._scratch = ""
@@ -60,9 +61,9 @@ class Keepers:
 
     def _keeper(self, root: str, past: Past | None) -> "Keeper":
         from hames.session.trees import Keeper  # noqa: PLC0415 - not on the way to the first request
-        from hames.snapshots.budget import Budget  # noqa: PLC0415
-        from hames.snapshots.capture import Workspace  # noqa: PLC0415
-        from hames.snapshots.roots import beside  # noqa: PLC0415
+        from hames.snapshots.budget import Budget  # noqa: PLC0415 - nor this
+        from hames.snapshots.capture import Workspace  # noqa: PLC0415 - nor this
+        from hames.snapshots.roots import beside  # noqa: PLC0415 - nor this
 
         budget = Budget(self._settings.undo_files, self._settings.undo_bytes)
         further = beside(root, self._further)

@@ -7,10 +7,11 @@ from stat import S_ISREG
 
 import msgspec
 
+from hames.assembly.instructions import NAMES as INSTRUCTIONS
 from hames.core.errors import ConfigError
 
 CONTROL_DIRECTORY = ".hames"
-CONTROL_FILES = (".mcp.json", "AGENTS.md", "CLAUDE.md", "GEMINI.md")
+CONTROL_FILES = (".mcp.json", *INSTRUCTIONS)
 """What a workspace brings along that is obeyed or executed, beside all of `.hames`."""
 
 _FILE_BYTES = 1024 * 1024

@@ -1,7 +1,7 @@
 """A scripted model behind real HTTP on loopback, speaking Chat Completions, Messages and Responses.
 
-python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek] [--window TOKENS [--unnamed]]
-    [--chaos SEED [--rate SHARE]] [--record DIR [--bodies]]
+python -m hames.testing.model_server --script FILE.json [--rules chat|deepseek|json_schema]
+    [--window TOKENS [--unnamed]] [--chaos SEED [--rate SHARE]] [--record DIR [--bodies]]
 
 Prints its base URL as the first line and ends when its standard input is closed.
 """

@@ -19,11 +19,12 @@ from hames.core.ports import (
     WriteOrder,
 )
 from hames.tools.arguments import read_arguments, spec_of
+from hames.tools.current import hash_now
 from hames.tools.patch_change import Change, changes_of, check_paths, paths_of
 from hames.tools.patch_text import Section, read_patch
 from hames.tools.paths import touched
 from hames.tools.results import within
-from hames.tools.settle import hash_now, settle_files
+from hames.tools.settle import settle_files
 
 
 class PatchArguments(msgspec.Struct, frozen=True):
