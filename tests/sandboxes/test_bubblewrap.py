@@ -15,8 +15,10 @@ from hames.core.ports import CommandEnd, CommandSpec, ReadQuery, SandboxPolicy
 from hames.sandboxes.bubblewrap import Bubblewrap, find_program
 from hames.sandboxes.files import SandboxFiles
 from hames.sandboxes.launch import CommandLauncher
+from hames.sandboxes.probe import Trial
 from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
+from hames.stores.leftovers import is_left
 from hames.testing.sandbox_suite import CHECKS, KEPT, Bench, lay_out
 from tests.sandboxes.conftest import bwrap, entered
 
@@ -359,6 +361,20 @@ async def test_a_sandbox_that_confines_nothing_is_found_out(place: Place, tmp_pa
 async def test_a_probe_leaves_nothing_behind(bubblewrap: Bubblewrap, tmp_path: Path) -> None:
     assert (await bubblewrap.probe()).problem == ""
     assert list((tmp_path / "state" / "run").iterdir()) == []
+
+
+async def test_what_a_killed_probe_would_leave_is_known_by_its_process(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def wrap(readable: str, _hidden: str, inner: tuple[str, ...]) -> tuple[str, ...]:
+        assert not is_left(os.path.dirname(readable), lambda _: False)
+        seen.append(os.path.basename(os.path.dirname(readable)))
+        return inner
+
+    await Trial(bwrap(), str(tmp_path), wrap, network=False).report()
+    assert seen == [f"{os.getpid()}-probe"]
+    of_nobody = seen[0].replace(str(os.getpid()), str(2**30))
+    assert is_left(str(tmp_path / of_nobody), lambda _: False)
 
 
 async def test_a_command_that_could_not_be_started_is_not_taken_for_a_broken_sandbox(

@@ -85,7 +85,8 @@ class _Ground:
         os.makedirs(parent, mode=0o700, exist_ok=True)
         number = 0
         while True:
-            self.path = os.path.join(parent, f"probe-{os.getpid()}-{number}")
+            # Whoever cleans up knows it by our number as ours, should we be killed.
+            self.path = os.path.join(parent, f"{os.getpid()}-probe{number or ''}")
             try:
                 os.mkdir(self.path, 0o700)
             except FileExistsError:
