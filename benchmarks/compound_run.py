@@ -25,6 +25,7 @@ from hames.channels.headless import NobodyHere
 from hames.context.view import final_text
 from hames.core.messages import Text
 from hames.core.ports import CallContext, Subject, ToolResult, ToolSpec, Words
+from hames.sandboxes.runtime import remove_tree
 from hames.stores.upkeep import SqliteUpkeep
 from hames.testing.chaos import Chaos, Taken
 from hames.testing.clock import QuickClock
@@ -312,7 +313,9 @@ async def through_hames(case: Case) -> Came:
                 session = await parts.host.open()
                 ended = await session.say([Words((Text("Do the steps."),))])
                 answer = final_text(session.view.messages)
-            checked = await SqliteUpkeep(str(settings.directories.state), clock).check(session.id)
+            checked = await SqliteUpkeep(str(settings.directories.state), clock, remove_tree).check(
+                session.id
+            )
         faults = Counter(chaos.faults) + note.failed
         if case.commands:
             faults["command_exits_1"] = len(case.tool_faults) - len(list(ground.faults.iterdir()))

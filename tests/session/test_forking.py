@@ -17,6 +17,7 @@ from hames.core.events import (
 )
 from hames.core.ids import SessionId
 from hames.core.ports import CallContext, ToolResult
+from hames.sandboxes.runtime import remove_tree
 from hames.session.forking import fork
 from hames.session.host import Host
 from hames.session.keeping import NoTrees
@@ -258,7 +259,7 @@ async def test_a_fork_lives_on_when_the_other_session_is_deleted(tmp_path: Path)
         second = [entry.seq for entry in entries if isinstance(entry.event, TurnStarted)][1]
         took = await fork(host, session.id, second - 2, ALL)
         assert ground.files() == {"a": "644 one"}
-        upkeep = SqliteUpkeep(str(tmp_path / "state"), ground.rig.clock)
+        upkeep = SqliteUpkeep(str(tmp_path / "state"), ground.rig.clock, remove_tree)
         await upkeep.delete(session.id)
         await upkeep.sweep()
         assert not (await upkeep.check()).damages

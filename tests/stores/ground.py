@@ -18,6 +18,7 @@ from hames.core.events import (
 from hames.core.ids import BlobId, CallId, SessionId, blob_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import Text
+from hames.sandboxes.runtime import remove_tree
 from hames.stores.sqlite import SqliteStore, open_sqlite
 from hames.stores.upkeep import SqliteUpkeep
 from hames.testing.clock import VirtualClock
@@ -52,7 +53,7 @@ class Ground:
     def __init__(self, root: Path) -> None:
         self.root = root / "state"
         self.clock = VirtualClock(1_750_000_000, jump=True)
-        self.upkeep = SqliteUpkeep(str(self.root), self.clock)
+        self.upkeep = SqliteUpkeep(str(self.root), self.clock, remove_tree)
 
     async def open(self) -> SqliteStore:
         return await open_sqlite(str(self.root), self.clock)

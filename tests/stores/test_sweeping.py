@@ -11,6 +11,7 @@ from hames.core.events import AnyEvent, FilesRestored, SessionOpened, SnapshotTa
 from hames.core.ids import SessionId, blob_id
 from hames.core.limits import LOG_FORMAT
 from hames.core.ports import Past
+from hames.sandboxes.runtime import remove_tree
 from hames.stores.disk import disk_bytes
 from hames.stores.sqlite import SqliteStore
 from hames.stores.upkeep import SqliteUpkeep
@@ -161,7 +162,7 @@ async def test_what_is_held_and_never_named_goes_once_the_session_is_let_go_of(g
 async def test_holding_beside_a_deletion_is_all_or_nothing(first: str, ground: Ground) -> None:
     held: list[bool] = []
     pace = Pace()
-    upkeep = SqliteUpkeep(str(ground.root), pace)
+    upkeep = SqliteUpkeep(str(ground.root), pace, remove_tree)
 
     async def hold(store: SqliteStore) -> None:
         held.append(await store.hold([blob_id(data) for data in (LATER, *PACKS)]))

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -26,6 +27,7 @@ from hames.core.events import (
 from hames.core.ids import BlobId, CallId, JobId, SessionId, blob_id
 from hames.core.messages import Text
 from hames.core.ports import Damage
+from hames.sandboxes.runtime import remove_tree
 from hames.stores.upkeep import SqliteUpkeep
 from hames.testing.store_suite import BIG
 from tests.stores.ground import ONE, SHARED, SMALL, TWO, Ground, Pace, names
@@ -376,6 +378,21 @@ async def test_a_damaged_session_stops_no_sweep(ground: Ground) -> None:
     assert (await ground.upkeep.check()).damages[0].session == session
 
 
+async def test_a_tree_too_deep_for_python_that_a_command_left_is_swept_with_its_run(ground: Ground) -> None:
+    await ground.fill()
+    run = ground.root / "run" / ("0" * 26)
+    (run / "tmp").mkdir(parents=True)
+    here = os.open(run / "tmp", os.O_RDONLY)
+    for _ in range(sys.getrecursionlimit() + 10):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    assert (await ground.upkeep.sweep()).leftovers == 1
+    assert not run.exists()
+
+
 async def test_a_blob_that_a_running_session_brought_but_has_not_named_yet_stays(ground: Ground) -> None:
     spools = [ground.root / "small-spool", ground.root / "big-spool"]
     contents = [b"kept", BIG + b"kept"]
@@ -395,7 +412,7 @@ async def test_a_blob_that_a_running_session_brought_but_has_not_named_yet_stays
 
 async def test_sweeps_beside_a_session_at_work_take_nothing_from_it(ground: Ground) -> None:
     pace = Pace()
-    upkeep = SqliteUpkeep(str(ground.root), pace)
+    upkeep = SqliteUpkeep(str(ground.root), pace, remove_tree)
 
     async def sweep(done: anyio.Event) -> None:
         await upkeep.sweep()

@@ -11,6 +11,7 @@ from hames.channels.listing import find_session
 from hames.core.errors import ExitCode, SessionBusy
 from hames.core.ids import SessionId, is_session_id
 from hames.core.ports import SessionRow, Upkeep
+from hames.sandboxes.runtime import remove_tree
 from hames.stores.upkeep import SqliteUpkeep
 
 DAY_S = 24 * 3600
@@ -59,7 +60,7 @@ async def _delete_old(upkeep: Upkeep, rows: Sequence[SessionRow]) -> None:
 
 
 def _upkeep(settings: Settings) -> Upkeep:
-    return SqliteUpkeep(settings.directories.state, SystemClock())
+    return SqliteUpkeep(settings.directories.state, SystemClock(), remove_tree)
 
 
 async def _named(settings: Settings, wanted: str) -> SessionId | None:

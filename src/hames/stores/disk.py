@@ -10,11 +10,23 @@ RESERVE_BYTES = 256 * 1024
 def disk_bytes(directory: str) -> int:
     """What the state directory takes on the disk."""
     total = 0
-    for above, _, names in os.walk(directory):
-        for name in names:
-            with suppress(OSError):
-                total += os.stat(os.path.join(above, name), follow_symlinks=False).st_blocks * 512
+    # Not by `os.walk`: the commands of a session may have made more levels than Python can go down.
+    waiting = [directory]
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as found:
+            for each in found:
+                if each.is_dir(follow_symlinks=False):
+                    waiting.append(each.path)
+                else:
+                    total += _bytes_of(each)
     return total
+
+
+def _bytes_of(each: "os.DirEntry[str]") -> int:
+    try:
+        return each.stat(follow_symlinks=False).st_blocks * 512
+    except OSError:
+        return 0
 
 
 class Reserve:

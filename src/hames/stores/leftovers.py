@@ -2,11 +2,11 @@
 
 import fcntl
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from hames.core.ids import SessionId, is_session_id
+from hames.stores.locks import SUFFIX
 
 
 def half_written(directory: str) -> Iterator[str]:
@@ -14,11 +14,10 @@ def half_written(directory: str) -> Iterator[str]:
     for name in os.listdir(directory):
         if name.startswith(("log.db.new", "probe.")):
             yield os.path.join(directory, name)
-    for below, begin in (("blobs", "new."), ("locks", "")):
+    for below, begun in (("blobs", "new."), ("locks", ".lock.")):
         with suppress(FileNotFoundError):
             for name in os.listdir(os.path.join(directory, below)):
-                unfinished = ".lock." in name if not begin else name.startswith(begin)
-                if unfinished:
+                if begun in name and not name.endswith(SUFFIX):
                     yield os.path.join(directory, below, name)
 
 
@@ -62,15 +61,3 @@ def is_in_use(path: str) -> bool:
     finally:
         os.close(file)
     return False
-
-
-def remove(path: str) -> None:
-    """Remove a file, or a directory with all that is in it, whatever permissions it was left with."""
-    if os.path.isdir(path) and not os.path.islink(path):
-        for above, _, _ in os.walk(path):
-            with suppress(OSError):
-                os.chmod(above, 0o700)
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(FileNotFoundError):
-            os.unlink(path)

@@ -13,7 +13,7 @@ from hames.core.ids import SessionId
 from hames.stores.database import make_directory
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_SUFFIX = ".lock"
+SUFFIX = ".lock"
 
 
 class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -99,7 +99,7 @@ class SessionLocks:
         """The sessions that a process owns, this one included. Lock files of dead ones are removed."""
         found: list[Taken] = []
         for name, path in self._files():
-            session = SessionId(name.removesuffix(_SUFFIX))
+            session = SessionId(name.removesuffix(SUFFIX))
             if session in self._held or not _removed_if_free(path):
                 found.append(Taken(session, _since_ms(path), os.stat(path).st_mtime))
         return found
@@ -110,11 +110,11 @@ class SessionLocks:
         except FileNotFoundError:
             return
         for name in sorted(names):
-            if name.endswith(_SUFFIX):
+            if name.endswith(SUFFIX):
                 yield name, os.path.join(self.directory, name)
 
     def _path(self, session: SessionId) -> str:
-        return os.path.join(self.directory, f"{session}{_SUFFIX}")
+        return os.path.join(self.directory, f"{session}{SUFFIX}")
 
 
 def born(pid: int) -> int:

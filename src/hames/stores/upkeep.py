@@ -18,7 +18,7 @@ from hames.stores.blob_files import BlobFiles
 from hames.stores.checking import Checker, repair
 from hames.stores.database import SALVAGED, database_error, file_error, lenient, make_directory, open_database
 from hames.stores.disk import disk_bytes
-from hames.stores.leftovers import half_written, is_in_use, is_left, remove, runs
+from hames.stores.leftovers import half_written, is_in_use, is_left, runs
 from hames.stores.locks import SessionLocks, Taken
 from hames.stores.mending import Examined
 from hames.stores.presence import be_alone, be_present
@@ -58,11 +58,15 @@ _BROKEN = "the database file is damaged: `hames sessions repair` makes a new one
 
 
 class SqliteUpkeep:
-    """Implements `Upkeep` for the store in `directory`. Each call connects by itself."""
+    """Implements `Upkeep` for the store in `directory`. Each call connects by itself.
 
-    def __init__(self, directory: str, clock: Clock) -> None:
+    `remove` removes a file, or a directory with all that commands have left in it.
+    """
+
+    def __init__(self, directory: str, clock: Clock, remove: Callable[[str], None]) -> None:
         self._directory = directory
         self._clock = clock
+        self._remove = remove
         self._files = BlobFiles(os.path.join(directory, "blobs"))
 
     async def check(self, session: SessionId | None = None) -> Checked:
@@ -174,7 +178,7 @@ class SqliteUpkeep:
                     taking = take_out(connection, self._files, wanted, living)
                 unlink(taking.files)
             self._settle(connection, living)
-        remove(run)
+        self._remove(run)
         return msgspec.structs.replace(told, freed_bytes=before - disk_bytes(self._directory))
 
     def _sweep(self) -> Swept:
@@ -190,7 +194,7 @@ class SqliteUpkeep:
                     left = [*half_written(self._directory), *self._runs(connection, living)]
                 unlink(taking.files)
                 for path in left:
-                    remove(path)
+                    self._remove(path)
             self._settle(connection, living)
         freed = before - disk_bytes(self._directory)
         return Swept(len(taking.blobs), len(left), max(freed, 0), taking.waiting)
