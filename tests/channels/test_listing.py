@@ -122,7 +122,7 @@ def test_what_was_taken_back_has_a_mark_and_what_took_it_back_has_words() -> Non
     assert lines[3] == "     4   snapshot aaaaaaaaaaaa"
     assert lines[4].startswith("     5 - turn 1 ended")
     assert lines[5] == "     6   undo: files go back to entry 1, forced: x, y [2J"
-    assert lines[6] == "     7   files went back, kept: a, b, c, d, e and 2 more, failed: z"
+    assert lines[6] == "     7   files went back, kept: a, b, c, d, e, and 2 more, failed: z"
     assert lines[7:] == [
         "     8   undo: words go back to entry 1",
         "     9   user: two",

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from hames.core.text import (
     Shown,
+    and_more,
     clean,
     clip,
     clip_end,
@@ -13,6 +14,7 @@ from hames.core.text import (
     for_terminal,
     is_binary,
     kind_of,
+    listed,
     media_type,
     one_line,
     presentable,
@@ -57,6 +59,11 @@ def test_cleaned_text_is_never_longer_and_has_no_control_codes(text: str) -> Non
     cleaned = clean(text)
     assert len(cleaned) <= len(text)
     assert not any(char < " " and char not in "\n\t" for char in cleaned)
+
+
+def test_an_enumeration_says_how_many_it_leaves_out() -> None:
+    assert [listed("abc", most) for most in (2, 3, 4)] == ["a, b, and 1 more", "a, b, c", "a, b, c"]
+    assert (listed([]), and_more(-1)) == ("", "")
 
 
 def test_a_terminal_gets_nothing_to_obey_and_one_line() -> None:

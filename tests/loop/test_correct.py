@@ -81,7 +81,7 @@ async def test_where_nothing_but_caches_has_changed_that_is_said(differ: list[st
 
 async def test_many_changes_are_counted_and_long_ones_cut() -> None:
     told = await Bench([f"{number}.c" for number in range(9)]).told()
-    assert told == "[it went well at step 1; changed since: 0.c, 1.c, 2.c, 3.c, 4.c, 5.c and 3 more]"
+    assert told == "[it went well at step 1; changed since: 0.c, 1.c, 2.c, 3.c, 4.c, 5.c, and 3 more]"
     told = await Bench(["é\n" * 300]).told()
     assert len(msgspec.json.encode(told)) - 2 <= FAILURE_NOTE_BYTES
     assert told.endswith("]")

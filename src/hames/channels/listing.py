@@ -41,7 +41,7 @@ from hames.core.events import (
 from hames.core.ids import SessionId
 from hames.core.messages import plain
 from hames.core.ports import SessionRow
-from hames.core.text import for_terminal, presentable
+from hames.core.text import for_terminal, listed, presentable
 from hames.loop.endings import verified_words
 from hames.loop.goal import checked_words
 from hames.session.points import before_turn
@@ -180,8 +180,7 @@ def _beside(event: AnyEvent) -> str:
 
 
 def _paths(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - SHOWN} more" if len(paths) > SHOWN else ""
-    return for_terminal(presentable(", ".join(paths[:SHOWN]))) + more
+    return for_terminal(presentable(listed(paths, SHOWN)))
 
 
 def _model(event: RequestSent | ModelReplied | ModelFailed, *, whole: bool) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 import codecs
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -146,6 +147,17 @@ def one_line(text: str, most: int) -> str:
     """`text` on one line of at most `most` characters."""
     flat = " ".join(text.split())
     return flat if len(flat) <= most else f"{flat[: most - 1]}…"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """At most so many of some names, and how many more there are."""
+    every = list(names)
+    return ", ".join(every[:most]) + and_more(len(every) - most)
+
+
+def and_more(left_out: int) -> str:
+    """How an enumeration ends that leaves out so many; nothing where none are."""
+    return f", and {left_out} more" if left_out > 0 else ""
 
 
 def presentable(text: str) -> str:

@@ -11,7 +11,7 @@ from hames.core.errors import Problem, StoreError
 from hames.core.events import CallFinished, Labelled, UserSpoke
 from hames.core.limits import FAILURE_NOTE_BYTES
 from hames.core.messages import Text, plain
-from hames.core.text import clean, clip, one_line, presentable
+from hames.core.text import clean, clip, listed, one_line, presentable
 from hames.loop.kit import Kit
 
 _NAMED = 6
@@ -59,8 +59,7 @@ def _listed(changed: Sequence[str], named: Mapping[str, int]) -> str:
     lines = {path: line for name, line in named.items() if (path := _meant(name, changed))}
     shown = [f"{path} (the error names line {line})" for path, line in lines.items()]
     shown += [path for path in changed if path not in lines]
-    more = f" and {len(shown) - _NAMED} more" if len(shown) > _NAMED else ""
-    return ", ".join(shown[:_NAMED]) + more
+    return listed(shown, _NAMED)
 
 
 def _meant(name: str, changed: Sequence[str]) -> str:

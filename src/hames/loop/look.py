@@ -9,7 +9,7 @@ from hames.core.errors import StoreError, StoreFull
 from hames.core.events import AnyEvent, CallFinished, CallLost, JobFinished
 from hames.core.ids import BlobId, CallId
 from hames.core.messages import Part, Text
-from hames.core.text import clean, clip, presentable
+from hames.core.text import and_more, clean, clip, presentable
 from hames.loop.kit import Kit
 
 _End = CallFinished | CallLost | JobFinished
@@ -75,5 +75,4 @@ async def _difference(kit: Kit, before: BlobId, after: BlobId) -> str:
 
 def _named(paths: Sequence[str]) -> str:
     shown = ", ".join(clean(presentable(path)).replace("\n", "?") for path in paths[:NAMED_PATHS])
-    more = f", and {len(paths) - NAMED_PATHS} more" if len(paths) > NAMED_PATHS else ""
-    return f"{clip(shown, NAMED_BYTES)}{more}" if paths else "nothing"
+    return clip(shown, NAMED_BYTES) + and_more(len(paths) - NAMED_PATHS) if paths else "nothing"

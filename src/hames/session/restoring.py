@@ -20,7 +20,7 @@ from hames.core.events import (
 )
 from hames.core.messages import Text
 from hames.core.ports import Look
-from hames.core.text import presentable
+from hames.core.text import listed, presentable
 from hames.session.history import Course
 from hames.session.keeping import Keeping
 from hames.snapshots.compare import ChangeKind, diff
@@ -207,11 +207,9 @@ def _view(event: RestoreStarted, changed: Sequence[str]) -> tuple[AnyEvent, ...]
         return (Rewound(through=event.through, what=event.what),)
     if event.what == "fork" or event.by == "model" or not changed:
         return ()
-    named = ", ".join(changed[:NAMED_PATHS])
-    more = f", and {len(changed) - NAMED_PATHS} more" if len(changed) > NAMED_PATHS else ""
     who = "The user has put files back" if event.by == "user" else "Files were put back"
     words = (
-        f"[{who} as they were earlier ({event.what}): {named}{more}. "
+        f"[{who} as they were earlier ({event.what}): {listed(changed, NAMED_PATHS)}. "
         "Read them again before you rely on what you know of them.]"
     )
     return (UserSpoke(parts=(Text(words),), source="harness"),)

@@ -18,6 +18,7 @@ from hames.core.errors import DamagedLog, StoreError, StoreFull
 from hames.core.events import SnapshotTaken
 from hames.core.ids import BlobId
 from hames.core.ports import Look, Notice, Passing, Past, Progress
+from hames.core.text import listed
 from hames.session.keeping import Shelf
 from hames.snapshots import manifest
 from hames.snapshots.capture import Captured, Capturer, Sources, Workspace
@@ -256,9 +257,7 @@ class Keeper:
 
 def not_covered(gaps: Sequence[NotCovered]) -> str:
     """What undo leaves alone, in words."""
-    shown = ", ".join(f"{gap.path} ({_how_much(gap)})" for gap in gaps[:SHOWN_GAPS])
-    more = f", and {len(gaps) - SHOWN_GAPS} more" if len(gaps) > SHOWN_GAPS else ""
-    return f"undo does not cover: {shown}{more}"
+    return f"undo does not cover: {listed((f'{gap.path} ({_how_much(gap)})' for gap in gaps), SHOWN_GAPS)}"
 
 
 def _how_much(gap: NotCovered) -> str:

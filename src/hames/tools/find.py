@@ -8,8 +8,8 @@ from hames.core.errors import Problem
 from hames.core.events import Effect
 from hames.core.nearest import nearest
 from hames.core.ports import CallContext, Subject, Tool, ToolResult, ToolSpec
+from hames.core.text import listed
 from hames.tools.arguments import read_arguments, spec_of
-from hames.tools.paths import listed
 from hames.tools.results import ROOM_BYTES, said, within
 
 _NOTE_BYTES = 200

@@ -5,8 +5,8 @@ import msgspec
 from hames.core.errors import Problem
 from hames.core.events import Effect
 from hames.core.ports import CallContext, Settled, Subject, ToolResult, ToolSpec, WentBack
+from hames.core.text import listed
 from hames.tools.arguments import read_arguments, spec_of
-from hames.tools.paths import listed
 from hames.tools.results import said
 
 _NAMED = 20

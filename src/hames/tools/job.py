@@ -10,9 +10,10 @@ from hames.core.ids import CallId, JobId
 from hames.core.limits import COMMAND_TIMEOUT_MAX_S
 from hames.core.messages import Text
 from hames.core.ports import CallContext, CommandEnd, Launcher, Running, Subject, ToolResult, ToolSpec
+from hames.core.text import listed
 from hames.tools.arguments import read_arguments, spec_of, usage
 from hames.tools.output import Report, ending, report
-from hames.tools.paths import handle_of, listed
+from hames.tools.paths import handle_of
 from hames.tools.results import said, within
 
 _WAIT_S = 60.0

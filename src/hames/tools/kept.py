@@ -10,8 +10,7 @@ from hames.core.events import OutputFact
 from hames.core.ids import CallId
 from hames.core.limits import LINE_CHARS, READ_LINES
 from hames.core.ports import Blobs
-from hames.core.text import clean, decode
-from hames.tools.paths import listed
+from hames.core.text import clean, decode, listed
 from hames.tools.results import ROOM_BYTES, within
 
 _CHUNK_BYTES = 1024 * 1024

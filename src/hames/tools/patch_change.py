@@ -10,11 +10,12 @@ from hames.core.events import FileFact, FileIntent
 from hames.core.ids import blob_id
 from hames.core.limits import EDIT_BYTES
 from hames.core.ports import CallContext, Files, ReadResult
+from hames.core.text import listed
 from hames.tools.current import read_now, read_text, stale
 from hames.tools.near import diff
 from hames.tools.patch_text import Added, Deleted, Section, Updated
 from hames.tools.patching import Fitted, fit
-from hames.tools.paths import absolute, listed, shown
+from hames.tools.paths import absolute, shown
 from hames.tools.write import refuse_output
 
 _NAMED_LINES = 8

@@ -1,6 +1,5 @@
 """The paths that calls name."""
 
-from collections.abc import Iterable
 from os.path import join, normpath, realpath
 
 from hames.core.ids import CallId
@@ -32,10 +31,3 @@ def output_of(path: str) -> CallId | None:
 def handle_of(call: str) -> str:
     """What the kept output of `call` is read by."""
     return f"{_OUTPUT}{call}"
-
-
-def listed(names: Iterable[str], most: int = 8) -> str:
-    """Some names in one line."""
-    all_names = list(names)
-    more = f", and {len(all_names) - most} more" if len(all_names) > most else ""
-    return ", ".join(all_names[:most]) + more

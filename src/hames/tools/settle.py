@@ -6,8 +6,9 @@ from hames.core.errors import FileProblem
 from hames.core.events import FileFact, FileIntent
 from hames.core.messages import Text
 from hames.core.ports import Files, Settled, ToolResult
+from hames.core.text import listed
 from hames.tools.current import hash_now
-from hames.tools.paths import listed, shown
+from hames.tools.paths import shown
 
 
 async def settle_files(files: Files, intents: tuple[FileIntent, ...], cwd: str) -> Settled:
