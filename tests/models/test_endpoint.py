@@ -241,21 +241,40 @@ async def test_a_whole_reply_counts_although_the_connection_breaks_after_it() ->
     assert len(heard.reply.repairs) == 1
 
 
+@pytest.mark.parametrize("status", [400, 200])
+async def test_the_window_that_a_server_names_is_known(status: int) -> None:
+    async def too_long(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        said = b'{"error":{"message":"the maximum context length is 65536 tokens"}}'
+        writer.write(response(said, status))
+        await reader.read()
+
+    async with talking(too_long) as port:
+        error = await failure(profile(f"http://127.0.0.1:{port}"))
+    assert (error.kind, error.window) == ("overflow", 65_536)
+
+
 async def test_no_secret_is_in_a_failure_even_if_the_server_repeats_it() -> None:
     async def tells(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head, _ = await read_request(reader)
         if b"stream-it" in head:
             said = b'data: {"error":{"message":"bad key ' + KEY.encode() + b'"}}\n\n'
             writer.write(response(said))
+        elif b"cut-it" in head:
+            writer.write(
+                response(b'data: {"choices":[{"delta":{"content":"' + KEY.encode() + b'"}}]}\n\n')[:-1]
+            )
+            writer.close()
         else:
             writer.write(response(b"bad key " + KEY.encode() + b" and token-of-mine", 401))
         await reader.read()
 
     async with talking(tells) as port:
-        for header in ("token-of-mine", "stream-it"):
+        for header in ("token-of-mine", "stream-it", "cut-it"):
             with pytest.raises(ModelError) as caught:
                 await ask(profile(f"http://127.0.0.1:{port}"), headers={"X-Token": header})
-            assert "[secret]" in str(caught.value)
+            assert b"[secret]" in caught.value.raw
+            assert ("[secret]" in str(caught.value)) == (header != "cut-it")
             for secret in (KEY, "token-of-mine"):
                 assert secret not in str(caught.value)
                 assert secret.encode() not in caught.value.raw

@@ -155,7 +155,7 @@ def test_the_wait_is_told_with_the_failure() -> None:
     ],
 )
 def test_an_error_in_a_stream_has_a_class(error: bytes, wanted: str) -> None:
-    failure = stream_failure(error, "somebody")
+    failure = stream_failure(error, "somebody", b"raw")
     assert failure.kind == wanted
     assert "somebody" in str(failure)
 
@@ -191,7 +191,7 @@ def test_the_window_is_what_the_server_names(words: str, window: int | None) -> 
     body = msgspec.json.encode({"error": {"message": words, "code": "context_length_exceeded"}})
     failure = status_failure(400, {}, body, ABOUT, NOW)
     assert (failure.kind, failure.window) == ("overflow", window)
-    assert stream_failure(body[9:-1], "somebody").window == window
+    assert stream_failure(body[9:-1], "somebody", b"").window == window
 
 
 @pytest.mark.parametrize("who", OVERFLOWS)

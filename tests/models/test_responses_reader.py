@@ -402,6 +402,14 @@ def test_the_wait_that_an_error_asks_for_is_kept(words: str, wait_s: float | Non
     assert caught.value.wait_s == wait_s
 
 
+def test_the_window_that_an_error_names_is_kept() -> None:
+    found = reader()
+    found.feed(event("error", code="context_length_exceeded", message="maximum context length is 65536"))
+    with pytest.raises(ModelError) as caught:
+        found.finish(0.0)
+    assert (caught.value.kind, caught.value.window) == ("overflow", 65_536)
+
+
 def test_an_unknown_event_may_have_any_shape() -> None:
     odd = event("code_interpreter.delta", delta={"x": 1}, output_index="first") + b'data: {"type": 5}\n\n'
     odd += event("mcp_call.failed", error={"message": "that tool is broken"})

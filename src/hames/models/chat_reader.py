@@ -219,9 +219,7 @@ class ChatReader:
     def _raise_trouble(self, raw: bytes) -> None:
         name = self._provider.name
         if self._stream.error:
-            failure = stream_failure(self._stream.error, name)
-            failure.raw = raw
-            raise failure
+            raise stream_failure(self._stream.error, name, raw)
         self._stream.check_end(raw, is_ended=bool(self._finish))
         if self._finish in _BROKEN_OFF:
             raise ModelError("overload", f"{name} broke the reply off: {self._finish}", raw=raw)

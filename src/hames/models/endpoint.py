@@ -140,7 +140,7 @@ class HttpModel:
             if found.kind not in ("cut", "empty"):
                 raise self._redacted(found) from error
             kind = "cut" if found.raw and error.kind == "transport" else error.kind
-            raise ModelError(kind, str(error), raw=found.raw) from error
+            raise self._redacted(ModelError(kind, str(error), raw=found.raw)) from error
         return msgspec.structs.replace(reply, repairs=(*reply.repairs, f"after its end: {error}"))
 
     def _redacted(self, error: ModelError) -> ModelError:
@@ -149,7 +149,9 @@ class HttpModel:
         for secret in self._secrets:
             message = message.replace(secret, "[secret]")
             raw = raw.replace(secret.encode(), b"[secret]")
-        return ModelError(error.kind, message, status=error.status, wait_s=error.wait_s, raw=raw)
+        return ModelError(
+            error.kind, message, status=error.status, wait_s=error.wait_s, raw=raw, window=error.window
+        )
 
 
 def _path(provider: Provider) -> str:

@@ -117,8 +117,9 @@ def status_failure(
     return ModelError(kind, said, status=status, wait_s=wait_s, raw=body, window=_window(kind, detail))
 
 
-def stream_failure(error: bytes, name: str) -> ModelError:
-    """The failure behind an error event in a stream that had begun. `name` is of the provider."""
+def stream_failure(error: bytes, name: str, raw: bytes) -> ModelError:
+    """The failure behind an error event in a stream that had begun, of which `raw` has come. `name` is of the
+    provider."""
     detail = _read(b'{"error":' + error + b"}")
     tags = _tags(detail)
     code = detail.code if isinstance(detail.code, int) else None
@@ -131,16 +132,16 @@ def stream_failure(error: bytes, name: str) -> ModelError:
     else:
         kind = _named_kind(tags) or _TYPES.get(detail.type or "", kind)
     said = f"{name} broke off with an error: {_shown(detail.message or 'no reason given')}"
-    return ModelError(kind, said, window=_window(kind, detail))
+    return ModelError(kind, said, raw=raw, window=_window(kind, detail))
 
 
 def _window(kind: FailureKind, detail: _Detail) -> int | None:
     if kind != "overflow":
         return None
-    return detail.n_ctx or named_window(detail.message or "")
+    return detail.n_ctx or _named_window(detail.message or "")
 
 
-def named_window(words: str) -> int | None:
+def _named_window(words: str) -> int | None:
     """The size of the context window, in tokens, that a server names when it finds a request too long."""
     found = re.search(_WINDOW, words.lower())
     if found is None:

@@ -198,9 +198,7 @@ class MessagesReader:
 
     def _raise_trouble(self, raw: bytes) -> None:
         if self._stream.error:
-            failure = stream_failure(self._stream.error, self._name)
-            failure.raw = raw
-            raise failure
+            raise stream_failure(self._stream.error, self._name, raw)
         self._stream.check_end(raw, is_ended=bool(self._finish))
 
     def _finished(self, calls: tuple[Call, ...], text: str, raw: bytes) -> tuple[Finish, tuple[Call, ...]]:

@@ -266,7 +266,7 @@ class ResponsesReader:
         return "calls" if finish == "stop" else finish
 
     def _failure(self, raw: bytes) -> ModelError:
-        found = stream_failure(self._stream.error, self._name)
+        found = stream_failure(self._stream.error, self._name, raw)
         words, kind = str(found), found.kind
         if kind == "overload":
             coded = _coded(self._stream.error)
@@ -274,7 +274,7 @@ class ResponsesReader:
             kind = "rejected" if "image" in (coded.code or "") else kind
         wait = re.search(_ASKED_WAIT, words)
         wait_s = float(wait[1]) / (1000 if wait[2] == "ms" else 1) if wait else None
-        return ModelError(kind, words, status=found.status, wait_s=wait_s, raw=raw)
+        return ModelError(kind, words, status=found.status, wait_s=wait_s, raw=raw, window=found.window)
 
     def _reasoning(self) -> Reasoning | None:
         text, layout = self._items.thoughts, self._items.layout()
