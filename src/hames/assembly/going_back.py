@@ -60,7 +60,7 @@ async def take_back(host: Host, session: SessionId, asked: BackRequest, workspac
     wanted = Wanted(
         files=asked.files,
         context=asked.context,
-        force=tuple(within(workspace, path) for path in asked.force),
+        force=tuple(path_in(workspace, path) for path in asked.force),
         stop_jobs=asked.stop_jobs,
     )
     try:
@@ -91,7 +91,7 @@ async def take_back_typed(
     return list(told(await take_back(host, session, asked, workspace), asked, typed=True))
 
 
-def within(workspace: str, path: str) -> str:
+def path_in(workspace: str, path: str) -> str:
     """A path of the workspace, relative to it, and empty for itself; any other as a whole."""
     whole = os.path.normpath(os.path.join(workspace, path))
     real = os.path.join(os.path.realpath(os.path.dirname(whole)), os.path.basename(whole))

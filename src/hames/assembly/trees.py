@@ -11,6 +11,7 @@ from hames.assembly.settings import Settings
 from hames.context.view import View
 from hames.core.errors import FileProblem, LauncherError, SandboxError
 from hames.core.ids import BlobId
+from hames.core.paths import is_within
 from hames.core.ports import Files, Look, Past, SearchQuery
 from hames.session.keeping import Keeping, NoTrees, Shelf
 from hames.stores.scratch import scratch
@@ -39,7 +40,7 @@ class Keepers:
         self._leave_out = (*where.own, *masked)
         # What is ours never goes back.
         self._further = tuple(
-            path for path in settings.add_dirs if not any(map(partial(_is_in, path), where.own))
+            path for path in settings.add_dirs if not any(map(partial(is_within, path), where.own))
         )
         self._state = where.state
         self._open = ExitStack()
@@ -81,10 +82,6 @@ class Keepers:
             if not self._scratch:
                 self._scratch = self._open.enter_context(scratch(self._state))
             return self._scratch
-
-
-def _is_in(path: str, place: str) -> bool:
-    return path == place or path.startswith(place.rstrip("/") + "/")
 
 
 class _Late:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
+from hames.core.paths import is_within
 from hames.core.ports import SandboxPolicy
 
 Kind = Literal["scratch", "shared", "hide", "read", "write"]
@@ -17,11 +18,6 @@ class Mount(NamedTuple):
 
     path: str
     kind: Kind
-
-
-def within(path: str, place: str) -> bool:
-    """`path` is `place`, or lies below it."""
-    return path == place or path.startswith("/" if place == "/" else f"{place}/")
 
 
 def _around(mounts: dict[str, Kind], path: str) -> Kind:
@@ -72,6 +68,6 @@ def _ways_in(mounts: Mapping[str, Kind]) -> set[str]:
     can move it away, or put a link in its place that the mounts of the next command would follow."""
     found: set[str] = set()
     for place in (path for path, kind in mounts.items() if kind == "shared"):
-        deeper = (path for path in mounts if path != place and within(path, place))
+        deeper = (path for path in mounts if path != place and is_within(path, place))
         found.update(f"{place}/{path.removeprefix(place).split('/')[1]}" for path in deeper)
     return found

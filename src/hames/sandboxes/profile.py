@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from hames.core.errors import ConfigError
+from hames.core.paths import is_within
 from hames.core.ports import SandboxPolicy
-from hames.sandboxes.mounts import within
 
 SECRETS_AT_HOME = (
     ".ssh",
@@ -196,7 +196,7 @@ def workspace_policy(place: Place, *, read_only: bool = False, network: bool = F
     for root in roots:
         if root in NEVER_A_WORKSPACE or (root in HOMES and root not in place.homes):
             raise ConfigError(f"{root} cannot be a workspace: start hames in a project's directory")
-        hiding = next((path for path in masked if path not in HOMES and within(root, path)), None)
+        hiding = next((path for path in masked if path not in HOMES and is_within(root, path)), None)
         if hiding is not None:
             raise ConfigError(
                 f"{root} cannot be a workspace: {hiding} holds secrets and is hidden from commands; "

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hames.core.paths import is_within
 from hames.snapshots.entries import Draft, Node, NotCovered, Tree, join
 
 _START = "\x1fhames:"
@@ -72,14 +73,14 @@ def beside(root: str, paths: Iterable[str]) -> tuple[str, ...]:
     in one that is named earlier. One that is around it, or around an earlier one, is: that passes it over."""
     found: list[str] = []
     for path in paths:
-        if path != "/" and not any(_is_in(path, held) for held in (root, *found)):
+        if path != "/" and not any(is_within(path, held) for held in (root, *found)):
             found.append(path)
     return tuple(found)
 
 
 def tree_path(path: str, root: str, further: Iterable[str]) -> str | None:
     """What an absolute path is called in a tree of `root` with these directories; None if it is in none."""
-    around = [place for place in (root, *further) if _is_in(path, place)]
+    around = [place for place in (root, *further) if is_within(path, place)]
     if not around:
         return None
     place = max(around, key=len)
@@ -100,7 +101,3 @@ def shown_path(path: str) -> str:
 def shown_gaps(gaps: Iterable[NotCovered]) -> tuple[NotCovered, ...]:
     """The same, of what is not covered."""
     return tuple(msgspec.structs.replace(gap, path=shown_path(gap.path)) for gap in gaps)
-
-
-def _is_in(path: str, place: str) -> bool:
-    return path == place or path.startswith(place.rstrip("/") + "/")
