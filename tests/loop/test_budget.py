@@ -4,7 +4,7 @@ from hames.core.errors import ExitCode
 from hames.core.events import LimitReached, UserSpoke
 from hames.core.messages import Text
 from hames.core.ports import CallContext, ToolResult, Words
-from hames.loop.budget import limit_words
+from hames.loop.budget import warning_words
 from hames.loop.endings import exit_code
 from hames.loop.kit import TurnLimits
 from hames.loop.time_limit import minute_of_day
@@ -171,4 +171,4 @@ async def test_time_that_is_nearly_over_is_warned_of() -> None:
     ],
 )
 def test_how_far_a_limit_is_used_is_said_in_its_unit(event: LimitReached, words: str) -> None:
-    assert limit_words(event) == words
+    assert warning_words(event) == f"most of a limit is used: {words}"

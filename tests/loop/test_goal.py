@@ -295,8 +295,8 @@ async def test_a_goal_is_set_once_and_lifted() -> None:
     session = await shop.open()
     await session.set_goal(GOAL)
     await session.say([Words((Text("go"),))])
-    await session.set_goal(goal_set("", "test", 1.0))
-    await session.set_goal(goal_set("", "test", 1.0))
+    await session.set_goal(goal_set("off", "test", 1.0))
+    await session.set_goal(goal_set("off", "test", 1.0))
     goals = [event for event in await shop.rig.logged(session) if isinstance(event, GoalSet)]
     assert [goal.command for goal in goals] == ["make test", ""]
     ended = await session.say([Words((Text("go"),))])

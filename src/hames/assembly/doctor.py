@@ -15,6 +15,7 @@ from hames.assembly.one_request import small_body, whole_reply
 from hames.assembly.settings import Settings
 from hames.assembly.standard_streams import print_line
 from hames.assembly.system import SystemClock
+from hames.channels.listing import size
 from hames.core.errors import ExitCode, HamesError, ModelError
 from hames.core.ports import AskOptions
 from hames.loop.asking import Answerer
@@ -97,7 +98,7 @@ def _disk(settings: Settings) -> Finding:
     while not os.path.exists(parent):
         parent = os.path.dirname(parent)
     free = shutil.disk_usage(parent).free
-    return Finding("disk", free >= FREE_BYTES, f"{free / 1e9:.1f} GB free", "make room", hurts=False)
+    return Finding("disk", free >= FREE_BYTES, f"{size(free)} free", "make room", hurts=False)
 
 
 def _ripgrep(settings: Settings) -> Finding:

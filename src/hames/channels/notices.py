@@ -5,7 +5,7 @@ from collections.abc import Callable
 from hames.core.events import Entry, LimitReached, WaitStarted
 from hames.core.ports import Notice, Passing, Progress
 from hames.core.text import for_terminal
-from hames.loop.budget import limit_words
+from hames.loop.budget import warning_words
 from hames.loop.wait import waiting_words
 
 CLEAR = "\r\x1b[K"
@@ -25,7 +25,7 @@ class Notices:
             case WaitStarted() as event if words := waiting_words(event, entry.at_ms):
                 self._write(f"hames: {words}")
             case LimitReached(warned=True) as event:
-                self._write(f"hames: most of a limit is used: {limit_words(event)}")
+                self._write(f"hames: {warning_words(event)}")
             case _:
                 pass
 

@@ -22,7 +22,7 @@ from hames.core.events import (
 from hames.core.ids import CallId
 from hames.core.messages import Part, Text, plain
 from hames.core.ports import Notice, Passing
-from hames.loop.budget import limit_words
+from hames.loop.budget import warning_words
 
 
 class StreamJson:
@@ -113,7 +113,7 @@ def _beside(event: AnyEvent | None) -> Mapping[str, object] | None:
                 "limit": event.limit,
                 "value": event.value,
                 "used": event.used,
-                "content": f"most of a limit is used: {limit_words(event)}",
+                "content": warning_words(event),
             }
         case GoalSet() | GoalChecked():
             return _goal(event)

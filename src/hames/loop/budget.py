@@ -33,7 +33,8 @@ def keep_to_limits(kit: Kit) -> None:
     for level in levels:
         if level.share >= WARNED_SHARE and (level.limit, level.value) not in kit.view.pace.warned:
             event = LimitReached(limit=level.limit, value=level.value, used=level.used, warned=True)
-            note = f"[Most of a limit is used: {limit_words(event)}. {ADVICE}]"
+            warning = warning_words(event)
+            note = f"[{warning[0].upper()}{warning[1:]}. {ADVICE}]"
             kit.journal.stage(event, UserSpoke(parts=(Text(note),), source="harness"))
 
 
@@ -74,8 +75,12 @@ def _over_words(level: Level) -> str:
             return f"the budget of {level.value:,.0f} tokens was reached"
 
 
-def limit_words(event: LimitReached) -> str:
-    """How far the limit of a warning is used."""
+def warning_words(event: LimitReached) -> str:
+    """What is said of a limit that is near."""
+    return f"most of a limit is used: {_used_words(event)}"
+
+
+def _used_words(event: LimitReached) -> str:
     used, value = event.used, event.value
     match event.limit:
         case "max_steps":

@@ -10,7 +10,7 @@ from hames.context.sameness import essence
 from hames.core.errors import LauncherError, Problem
 from hames.core.events import CommandFact, GoalChecked, GoalCheckStarted, GoalSet
 from hames.core.ids import BlobId, CallId
-from hames.core.limits import GOAL_CANNOT_RUN, GOAL_SAME, GOAL_SAME_IDLE
+from hames.core.limits import GOAL_CANNOT_RUN, GOAL_OFF, GOAL_SAME, GOAL_SAME_IDLE
 from hames.core.messages import Text, plain
 from hames.core.ports import CheckOrder, ToolResult
 from hames.core.text import one_line
@@ -46,8 +46,9 @@ class Missed(msgspec.Struct, frozen=True):
     ending: Ending | None
 
 
-def goal_set(command: str, by: str, timeout_s: float) -> GoalSet:
-    """The event that sets a goal, or with an empty command lifts it, in words for the model."""
+def goal_set(said: str, by: str, timeout_s: float) -> GoalSet:
+    """The event that makes a command the goal, or with `off` lifts it, in words for the model."""
+    command = "" if said == GOAL_OFF else said
     told = (
         f"[The goal of this session: the command `{command}` ends with exit code 0. It is run, at the root "
         "of the workspace, when you have nothing more to run; your turn is not done before it passes.]"

@@ -118,4 +118,4 @@ def _goal(read: Read) -> GoalSet | None:
     command = read.until.strip()
     if not command or "\0" in command:
         raise UsageError(f"--until needs a command; `--until {GOAL_OFF}` lifts the goal of a session")
-    return goal_set("" if command == GOAL_OFF else command, "--until", timeout_s)
+    return goal_set(command, "--until", timeout_s)

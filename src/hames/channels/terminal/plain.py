@@ -20,7 +20,7 @@ from hames.core.events import (
     WaitStarted,
 )
 from hames.core.ids import CallId
-from hames.core.limits import GOAL_OFF, GOAL_TIMEOUT_S
+from hames.core.limits import GOAL_TIMEOUT_S
 from hames.core.messages import Text
 from hames.core.ports import (
     ApprovalAnswer,
@@ -33,7 +33,7 @@ from hames.core.ports import (
 )
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
-from hames.loop.budget import limit_words
+from hames.loop.budget import warning_words
 from hames.loop.goal import checked_words, goal_set
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
@@ -192,7 +192,7 @@ def _words_beside(entry: Entry) -> str:
         case WaitStarted() as event:
             return waiting_words(event, entry.at_ms)
         case LimitReached(warned=True) as event:
-            return f"most of a limit is used: {limit_words(event)}"
+            return warning_words(event)
         case GoalChecked() as event:
             return checked_words(event)
         case _:
@@ -247,8 +247,7 @@ class Conversation:
     async def _set_goal(self, said: str) -> str:
         """Set, lift or show the goal; what to tell the person."""
         if said:
-            command = "" if said == GOAL_OFF else said
-            await self._session.set_goal(goal_set(command, "terminal", GOAL_TIMEOUT_S))
+            await self._session.set_goal(goal_set(said, "terminal", GOAL_TIMEOUT_S))
         goal = self._session.view.pursuit.goal
         return f"the goal: {for_terminal(goal.command)}" if goal is not None else "there is no goal"
 
