@@ -14,7 +14,7 @@ import pytest
 from hames.core.errors import DamagedLog, SessionBusy, StoreError
 from hames.core.events import TurnStarted
 from hames.core.ids import SessionId, blob_id
-from hames.stores.locks import Holder, SessionLocks, born
+from hames.stores.locks import Holder, SessionLocks
 from hames.stores.sqlite import open_sqlite
 from hames.testing.clock import VirtualClock
 from hames.testing.store_suite import turns
@@ -60,7 +60,7 @@ def test_a_lock_file_that_nobody_holds_is_no_lock(tmp_path: Path) -> None:
     left.write_text('{"pid":1,"since_ms":0}' + " " * 100)
     locks = SessionLocks(str(tmp_path))
     assert locks.take(ONE, 5)
-    assert msgspec.json.decode(left.read_text(), type=Holder) == Holder(os.getpid(), 5, born(os.getpid()))
+    assert msgspec.json.decode(left.read_text(), type=Holder) == Holder(os.getpid(), 5)
     left.unlink()
     locks.leave_all()
 
@@ -85,11 +85,11 @@ def test_a_lock_that_was_taken_over_is_not_ours_any_more(tmp_path: Path) -> None
     mine, other = SessionLocks(str(tmp_path)), SessionLocks(str(tmp_path))
     mine.take(ONE, 0)
     assert other.take(ONE, 5, take_over=True)
-    assert (mine.holds(ONE), other.holds(ONE)) == (False, True)
+    assert not other.take(ONE, 5)
     with pytest.raises(SessionBusy):
         mine.take(ONE, 6)
     mine.leave_all()
-    assert other.holds(ONE)
+    assert not other.take(ONE, 7)
     assert [path.name for path in tmp_path.iterdir()] == [f"{ONE}.lock"]
     other.leave(ONE)
     assert list(tmp_path.iterdir()) == []
@@ -107,16 +107,6 @@ def test_the_living_owners_are_known_and_the_locks_of_dead_ones_go(tmp_path: Pat
     mine.leave_all()
     other.leave_all()
     assert SessionLocks(str(tmp_path / "nowhere")).living() == []
-
-
-def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
-    child = subprocess.Popen(["sleep", "60"])
-    try:
-        assert born(child.pid) >= born(os.getpid()) > 0
-    finally:
-        child.kill()
-        child.wait()
-    assert born(child.pid) == 0
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from hames.models.address import Proxies
 from hames.models.profiles import providers
 from hames.policies.modes import Mode, stricter
 from hames.policies.rules import Layer
+from hames.stores.directory import RUN
 
 MANAGED = "/etc/hames/managed.toml"
 PROJECT = ".hames/settings.toml"
@@ -77,7 +78,7 @@ class Directories(msgspec.Struct, frozen=True):
     @property
     def run(self) -> str:
         """Where sessions at work have their directories."""
-        return os.path.join(self.state, "run")
+        return os.path.join(self.state, RUN)
 
 
 class Settings(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ HamesError                      everything we raise on purpose; `exit_code` says
     `-- FileProblem             the file is missing, denied, changed, ...
 """
 
+import errno
 from enum import IntEnum
 from typing import Literal
 
@@ -91,6 +92,10 @@ class NewerLog(StoreError):
 
 class StoreFull(StoreError):
     """The disk is full. Nothing of the refused append was written."""
+
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when no space is left."""
 
 
 class DamagedLog(StoreError):

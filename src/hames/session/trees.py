@@ -1,6 +1,5 @@
 """A session's snapshots: who looks at the workspace, keeps what it was, and reads it again."""
 
-import errno
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +13,7 @@ import anyio.to_thread
 import msgspec
 from anyio.lowlevel import EventLoopToken, current_token
 
-from hames.core.errors import DamagedLog, StoreError, StoreFull
+from hames.core.errors import NO_ROOM, DamagedLog, StoreError, StoreFull
 from hames.core.events import SnapshotTaken
 from hames.core.ids import BlobId
 from hames.core.ports import Look, Notice, Passing, Past, Progress
@@ -39,7 +38,6 @@ GLANCE_ENTRIES = 200
 LOOKING = "taking a snapshot of the workspace"
 
 _TELL_EVERY_S = 0.2
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class LookGivenUp(Exception):
@@ -86,7 +84,7 @@ class Keeper:
         try:
             tree = self._same_at_a_glance() or await self._in_thread(lambda: self._look(stop, paths))
         except OSError as error:
-            if error.errno in _NO_ROOM:
+            if error.errno in NO_ROOM:
                 raise StoreFull(f"there is no room for a snapshot of the workspace: {error}") from error
             tree = None  # The workspace cannot be looked at: it is gone, or closed to us.
         except anyio.get_cancelled_exc_class():

@@ -8,9 +8,12 @@ from contextlib import contextmanager
 from hashlib import sha256
 from itertools import count
 
-from hames.core.errors import DamagedLog
 from hames.core.ids import BlobId
-from hames.stores.database import BUSY_S, lock_within, make_directory, sync, sync_directory
+from hames.stores.directory import BUSY_S, lock_within, make_directory, sync, sync_directory
+from hames.stores.rows import blob_missing
+
+FRESH = "new."
+"""How a file begins that is not whole yet."""
 
 _CHUNK = 1024 * 1024
 
@@ -51,7 +54,7 @@ class BlobFiles:
         try:
             file = os.open(self.path(blob), os.O_RDONLY)
         except FileNotFoundError as error:
-            raise _missing(blob) from error
+            raise blob_missing(blob) from error
         try:
             parts: list[bytes] = []
             while limit > 0 and (part := os.pread(file, min(limit, _CHUNK), start)):
@@ -87,7 +90,7 @@ class BlobFiles:
         try:
             return os.stat(self.path(blob)).st_size
         except FileNotFoundError as error:
-            raise _missing(blob) from error
+            raise blob_missing(blob) from error
 
     @contextmanager
     def _shared(self) -> Generator[None]:
@@ -142,7 +145,7 @@ class BlobFiles:
 
     def _fresh(self) -> tuple[str, int]:
         while True:
-            name = os.path.join(self._directory, f"new.{os.getpid()}.{next(self._names)}")
+            name = os.path.join(self._directory, f"{FRESH}{os.getpid()}.{next(self._names)}")
             try:
                 return name, os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             except FileExistsError:
@@ -169,10 +172,6 @@ def _chunks(file: int) -> Iterator[bytes]:
     while chunk := os.pread(file, _CHUNK, start):
         yield chunk
         start += len(chunk)
-
-
-def _missing(blob: BlobId) -> DamagedLog:
-    return DamagedLog(f"blob {blob} is missing")
 
 
 def _is_there(place: str, size: int) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from hashlib import sha256
 from sqlite3 import Connection
 from typing import NamedTuple
 
@@ -14,23 +13,15 @@ from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.ports import Damage
 from hames.stores import rows
 from hames.stores.blob_files import BlobFiles, address
-from hames.stores.layout import ADD_EVENT
+from hames.stores.layout import ADD_EVENT, FIND_EVENTS
 from hames.stores.mending import Examined, Tip, Trouble, examine, mend
 from hames.stores.naming import named_blobs
+from hames.stores.pieces import Piece, bring, drop, find, resize, whole
 
 _TIP = "SELECT epoch, head, head_hash, workspace FROM session WHERE id = ?"
-_ROWS = """
-SELECT session, seq, epoch, at_ms, type, v, ignorable, COALESCE(CAST(data AS BLOB), x''), hash
-FROM event WHERE session = ? AND typeof(seq) = 'integer' ORDER BY seq
-"""
+_ROWS = FIND_EVENTS + "AND typeof(seq) = 'integer' ORDER BY seq"
 _STRAYS = "SELECT COUNT(*) FROM event WHERE session = ? AND typeof(seq) <> 'integer'"
 _SESSIONS = "SELECT id FROM session UNION SELECT DISTINCT session FROM event"
-_BLOB = "SELECT size, CAST(data AS BLOB) FROM blob WHERE sha256 = ?"
-_DROP_BLOB = "DELETE FROM blob WHERE sha256 = ?"
-_RESIZE_BLOB = "UPDATE blob SET size = ? WHERE sha256 = ?"
-_KEEP_BLOB = """
-INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING
-"""
 _DROP_EVENTS = "DELETE FROM event WHERE session = ?"
 _MOVE_TIP = "UPDATE session SET epoch = ?, head = ?, head_hash = ? WHERE id = ?"
 _LIST = """
@@ -47,7 +38,7 @@ class _Spoilt(NamedTuple):
     is_size: bool = False
 
 
-class Checker:
+class Examiner:
     """Checks sessions over one connection. A blob that several name is looked at once."""
 
     def __init__(self, connection: Connection, files: BlobFiles) -> None:
@@ -89,12 +80,11 @@ class Checker:
         return self._seen[blob]
 
     def _look_at_blob(self, blob: BlobId) -> _Spoilt | None:
-        found = self._connection.execute(_BLOB, (blob,)).fetchone()
-        if found is None:
+        piece = find(self._connection, blob)
+        if piece is None:
             return _Spoilt("is missing")
-        size, data = found
-        if data is not None:
-            there, length = BlobId(sha256(data).hexdigest()), len(data)
+        if piece.data is not None:
+            there, length = blob_id(piece.data), len(piece.data)
         else:
             try:
                 there, length = address(self._files.path(blob))
@@ -104,9 +94,9 @@ class Checker:
                 return _Spoilt(f"cannot be read: {error.strerror}")
         if there != blob:
             return _Spoilt("does not match its address", there)
-        return (
-            None if size == length else _Spoilt(f"is listed with {size} bytes and has {length}", is_size=True)
-        )
+        if piece.size != length:
+            return _Spoilt(f"is listed with {piece.size} bytes and has {length}", is_size=True)
+        return None
 
 
 def _told(session: SessionId, seq: int, event: Repaired) -> Damage:
@@ -117,7 +107,7 @@ def repair(connection: Connection, files: BlobFiles, examined: Examined, at_ms: 
     """Write what can be kept, and tombstones for the rest. In a transaction, by the session's owner."""
     for place in examined.places:
         if place.row is None and place.data:
-            _keep(connection, blob_id(place.data), place.data, at_ms)
+            bring(connection, (whole(place.data),), at_ms)
     for trouble in examined.troubles:
         if trouble.blob is not None:
             _put_aside(connection, files, trouble.blob, trouble.kept, at_ms)
@@ -144,30 +134,24 @@ def _put_aside(
     connection: Connection, files: BlobFiles, blob: BlobId, there: BlobId | None, at_ms: int
 ) -> None:
     """Take the wrong bytes out of the place of `blob`, and keep them under their own address."""
-    found = connection.execute(_BLOB, (blob,)).fetchone()
-    connection.execute(_DROP_BLOB, (blob,))
-    if there is None or found is None:
+    wrong = find(connection, blob)
+    drop(connection, blob)
+    if there is None or wrong is None:
         return
-    if found[1] is not None:
-        _keep(connection, there, found[1], at_ms)
-        return
-    path = files.path(blob)
-    size = os.stat(path).st_size
-    files.take(path, there, size)
-    connection.execute(_KEEP_BLOB, (there, size, None, at_ms))
+    if wrong.data is None:
+        path = files.path(blob)
+        aside = Piece(there, os.stat(path).st_size, None)
+        files.take(path, there, aside.size)
+    else:
+        aside = whole(wrong.data)
+    bring(connection, (aside,), at_ms)
 
 
 def _resize(connection: Connection, files: BlobFiles, blobs: Sequence[BlobId]) -> None:
     for blob in blobs:
-        found = connection.execute(_BLOB, (blob,)).fetchone()
-        if found is not None:
-            length = files.size(blob) if found[1] is None else len(found[1])
-            if found[0] != length:
-                connection.execute(_RESIZE_BLOB, (length, blob))
-
-
-def _keep(connection: Connection, blob: BlobId, data: bytes, at_ms: int) -> None:
-    connection.execute(_KEEP_BLOB, (blob, len(data), data, at_ms))
+        piece = find(connection, blob)
+        if piece is not None:
+            resize(connection, piece, files.size(blob) if piece.data is None else len(piece.data))
 
 
 def _list_again(connection: Connection, session: SessionId, made: Sequence[rows.Row]) -> None:

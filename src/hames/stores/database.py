@@ -4,26 +4,26 @@ import errno
 import fcntl
 import os
 import sqlite3
-import sys
-import time
 from collections.abc import Callable
 
-from hames.core.errors import DamagedLog, NewerLog, StoreError, StoreFull
+from hames.core.errors import NO_ROOM, DamagedLog, NewerLog, StoreError, StoreFull
+from hames.stores.directory import BUSY_S, DATABASE, lock_within, make_directory, sync
 from hames.stores.layout import SCHEMA, bring_up_to_date, layout_of
 
 _APPLICATION = 0x68616D65
 """Marks a SQLite file as ours."""
 
-SALVAGED = "log.db.salvaged"
+FRESH = f"{DATABASE}.new"
+"""A new file on its way, that is not whole yet."""
+
+SALVAGED = f"{DATABASE}.salvaged"
 """A finished new file, made of a damaged one, that has not taken its place yet."""
 
-BUSY_S = 10.0
-"""How long a commit waits for another process that is writing."""
+PROBE = "probe."
+"""How a file begins that only tries whether one can be written."""
 
-_LOOK_S = 0.01
 _WAL_KEPT_BYTES = 16 * 1024 * 1024
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -32,7 +32,7 @@ def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
 
     Raises `NewerLog`, `StoreFull` or `StoreError`.
     """
-    path = os.path.join(directory, "log.db")
+    path = os.path.join(directory, DATABASE)
     try:
         make_directory(directory)
         if os.path.exists(os.path.join(directory, SALVAGED)):
@@ -55,21 +55,6 @@ def open_database(directory: str, busy_s: float = BUSY_S) -> sqlite3.Connection:
     return connection
 
 
-def lock_within(file: int, kind: int, busy_s: float, why: str) -> None:
-    """Lock a file as `flock` does, but wait for `busy_s` at most: who holds it may have been stopped.
-    Raises `StoreError` with `why` then."""
-    until = time.monotonic() + busy_s
-    while True:
-        try:
-            fcntl.flock(file, kind | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= until:
-                raise StoreError(why) from error
-            time.sleep(_LOOK_S)
-        else:
-            return
-
-
 def _create(directory: str, path: str, busy_s: float) -> None:
     # Made under another name, synced, then renamed: nobody ever sees half a schema. The lock on the
     # directory guards that only one process does so.
@@ -80,7 +65,7 @@ def _create(directory: str, path: str, busy_s: float) -> None:
         )
         if os.path.exists(path):
             return
-        fresh = path + ".new"
+        fresh = os.path.join(directory, FRESH)
         fill_database(fresh, lambda _: None)
         os.rename(fresh, path)
         sync(lock)
@@ -144,42 +129,11 @@ def lenient(data: bytes) -> str:
     return data.decode(errors="replace")
 
 
-def make_directory(directory: str) -> None:
-    """Make `directory` and what is missing above it, durably, for its owner alone."""
-    if os.path.isdir(directory):
-        return
-    above = os.path.dirname(os.path.abspath(directory))
-    make_directory(above)
-    try:
-        os.mkdir(directory, 0o700)
-    except FileExistsError:
-        if not os.path.isdir(directory):
-            raise
-    sync_directory(above)
-
-
-def sync_directory(directory: str) -> None:
-    """Make durable which names are in `directory`."""
-    file = os.open(directory, os.O_RDONLY)
-    try:
-        sync(file)
-    finally:
-        os.close(file)
-
-
-def sync(file: int) -> None:
-    """Make a file durable, on macOS also through the drive's own cache."""
-    if sys.platform == "darwin":
-        fcntl.fcntl(file, fcntl.F_FULLFSYNC)
-    else:
-        os.fsync(file)
-
-
 def database_error(error: sqlite3.Error, directory: str) -> StoreError:
     """What a failure of SQLite means for the person."""
     # Errors of the Python module itself carry no code.
     code = int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
-    path = os.path.join(directory, "log.db")
+    path = os.path.join(directory, DATABASE)
     match code:
         case sqlite3.SQLITE_FULL:
             return _full(directory)
@@ -208,7 +162,7 @@ def database_error(error: sqlite3.Error, directory: str) -> StoreError:
 
 def file_error(error: OSError, directory: str) -> StoreError:
     """What a failure of the system means for the person."""
-    if error.errno in _FULL:
+    if error.errno in NO_ROOM:
         return _full(directory)
     path = str(error.filename or directory)
     reason = error.strerror or str(error)
@@ -227,9 +181,9 @@ def _full(directory: str) -> StoreFull:
 
 
 def _try_to_write(directory: str) -> OSError | None:
-    probe = os.path.join(directory, f"probe.{os.getpid()}")
+    probe = os.path.join(directory, f"{PROBE}{os.getpid()}")
     try:
-        sizes = [os.stat(os.path.join(directory, name)).st_size for name in ("log.db", "log.db-wal")]
+        sizes = [os.stat(os.path.join(directory, name)).st_size for name in (DATABASE, f"{DATABASE}-wal")]
         file = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     except OSError as error:
         return error

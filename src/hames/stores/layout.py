@@ -105,6 +105,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 """Takes the fields of a `Row`."""
 
+FIND_EVENTS = """
+SELECT session, seq, epoch, at_ms, type, v, ignorable, COALESCE(CAST(data AS BLOB), x''), hash
+FROM event WHERE session = ?
+"""
+"""Gives the fields of a `Row`; also of a damaged one. To be followed by `AND`, or by an order."""
+
 _STEPS = (_FIRST, _SECOND, _THIRD)
 """What is to be done to come from each layout, 0 being an empty file, to the next one."""
 

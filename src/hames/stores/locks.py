@@ -10,22 +10,17 @@ import msgspec
 
 from hames.core.errors import SessionBusy, StoreError
 from hames.core.ids import SessionId
-from hames.stores.database import make_directory
+from hames.stores.directory import make_directory
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 SUFFIX = ".lock"
 
 
-class Holder(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a lock file says of its owner.
-
-    `born` (clock ticks since the machine's start) tells its process from a later one with the same
-    number; 0 when it is not known.
-    """
+class Holder(msgspec.Struct, frozen=True):
+    """What a lock file says of its owner."""
 
     pid: int
     since_ms: int
-    born: int = 0
 
 
 class Taken(msgspec.Struct, frozen=True):
@@ -64,7 +59,7 @@ class SessionLocks:
                 f"{session!r} cannot be a session's id: use at most 128 letters, digits, '-', '_' and '.'"
             )
         make_directory(self.directory)
-        holder = Holder(os.getpid(), now_ms, born(os.getpid()))
+        holder = Holder(os.getpid(), now_ms)
         try:
             self._held[session] = _write(_locked(path, session), path, holder)
         except SessionBusy:
@@ -90,11 +85,6 @@ class SessionLocks:
         for session in tuple(self._held):
             self.leave(session)
 
-    def holds(self, session: SessionId) -> bool:
-        """Whether this process owns `session`, and nobody has taken it over."""
-        file = self._held.get(session)
-        return file is not None and _is_at(self._path(session), file)
-
     def living(self) -> list[Taken]:
         """The sessions that a process owns, this one included. Lock files of dead ones are removed."""
         found: list[Taken] = []
@@ -115,16 +105,6 @@ class SessionLocks:
 
     def _path(self, session: SessionId) -> str:
         return os.path.join(self.directory, f"{session}{SUFFIX}")
-
-
-def born(pid: int) -> int:
-    """When process `pid` was started, in clock ticks since the machine's start; 0 when it is not known."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return 0
-    return int(words[19]) if len(words) > 19 else 0
 
 
 def _locked(path: str, session: SessionId) -> int:

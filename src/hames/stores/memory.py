@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hames.core.errors import DamagedLog, StoreError
+from hames.core.errors import StoreError
 from hames.core.events import AnyEvent, Entry
 from hames.core.ids import BlobId, SessionId, blob_id
 from hames.core.ports import Arrival, Checkpoint, Claim, Clock, Departure, Past, SessionRow, Unsent
@@ -166,7 +166,7 @@ class MemoryStore:
 
     def _kept(self, blob: BlobId) -> bytes:
         if blob not in self._blobs:
-            raise DamagedLog(f"blob {blob} is missing")
+            raise rows.blob_missing(blob)
         return self._blobs[blob]
 
     def _now_ms(self) -> int:

@@ -6,12 +6,15 @@ from sqlite3 import Connection
 import msgspec
 
 from hames.core.errors import DamagedLog
-from hames.core.ids import BlobId
+from hames.core.ids import BlobId, blob_id
 from hames.stores.blob_files import BlobFiles
+from hames.stores.rows import blob_missing
 
 _ADD = "INSERT INTO blob (sha256, size, data, at_ms) VALUES (?, ?, ?, ?) ON CONFLICT (sha256) DO NOTHING"
 _BROUGHT_AGAIN = "UPDATE blob SET at_ms = ? WHERE sha256 = ?"
 _BLOB = "SELECT size, CAST(data AS BLOB) FROM blob WHERE sha256 = ?"
+_DROP = "DELETE FROM blob WHERE sha256 = ?"
+_RESIZE = "UPDATE blob SET size = ? WHERE sha256 = ?"
 _SIZES = "SELECT size, length(CAST(data AS BLOB)) FROM blob WHERE sha256 = ?"
 
 
@@ -21,6 +24,11 @@ class Piece(msgspec.Struct, frozen=True):
     blob: BlobId
     size: int
     data: bytes | None
+
+
+def whole(data: bytes) -> Piece:
+    """A blob that is its row alone."""
+    return Piece(blob_id(data), len(data), data)
 
 
 def bring(connection: Connection, pieces: Sequence[Piece], at_ms: int) -> int:
@@ -51,17 +59,26 @@ def hold(connection: Connection, files: BlobFiles, blobs: Sequence[BlobId], at_m
     return True
 
 
-def find(connection: Connection, blob: BlobId) -> Piece:
-    """The row of a blob. Raises `DamagedLog`."""
+def find(connection: Connection, blob: BlobId) -> Piece | None:
+    """The row of a blob, if there is one."""
     found = connection.execute(_BLOB, (blob,)).fetchone()
-    if found is None:
-        raise DamagedLog(f"blob {blob} is missing")
-    return Piece(blob, *found)
+    return None if found is None else Piece(blob, *found)
+
+
+def drop(connection: Connection, blob: BlobId) -> None:
+    """Remove the row of a blob. In a transaction."""
+    connection.execute(_DROP, (blob,))
+
+
+def resize(connection: Connection, piece: Piece, size: int) -> None:
+    """List a blob with the size that it has. In a transaction."""
+    if piece.size != size:
+        connection.execute(_RESIZE, (size, piece.blob))
 
 
 def sizes(connection: Connection, blob: BlobId) -> tuple[int, int | None]:
     """The size that is listed, and the one that the row has, if it has the bytes. Raises `DamagedLog`."""
     found = connection.execute(_SIZES, (blob,)).fetchone()
     if found is None:
-        raise DamagedLog(f"blob {blob} is missing")
+        raise blob_missing(blob)
     return found

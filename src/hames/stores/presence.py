@@ -4,7 +4,7 @@ import fcntl
 import os
 
 from hames.core.errors import StoreError
-from hames.stores.database import lock_within, make_directory
+from hames.stores.directory import lock_within, make_directory
 
 _NAME = "log.lock"
 _REPLACED_S = 60.0

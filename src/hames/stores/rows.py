@@ -15,7 +15,7 @@ from hames.core.events import (
     TurnStarted,
     UserSpoke,
 )
-from hames.core.ids import SessionId
+from hames.core.ids import BlobId, SessionId
 from hames.core.limits import LOG_FORMAT
 from hames.core.messages import plain
 from hames.core.ports import Claim
@@ -158,6 +158,11 @@ def placed(added: Iterable[Row], made: Iterable[Draft]) -> tuple[Entry, ...]:
 def missing(session: SessionId) -> SessionMissing:
     """Nothing is known of this session."""
     return SessionMissing(f"there is no session {session}")
+
+
+def blob_missing(blob: BlobId) -> DamagedLog:
+    """Nothing is kept under this address."""
+    return DamagedLog(f"blob {blob} is missing")
 
 
 def fenced(claim: Claim, now: tuple[int, int] | None) -> Fenced:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from functools import partial
 
-from hames.stores.database import SALVAGED, fill_database, lenient, sync_directory
+from hames.stores.database import FRESH, SALVAGED, fill_database, lenient
+from hames.stores.directory import DATABASE, sync_directory
 from hames.stores.layout import COLUMNS
 
 _TOP = 2**40
@@ -38,11 +39,11 @@ def salvage(directory: str, now: float) -> str:
     For the only process that has the store open. A salvage that was stopped half-way is gone on with.
     Raises `OSError` and `sqlite3.Error`.
     """
-    path, fresh = os.path.join(directory, "log.db"), os.path.join(directory, SALVAGED)
+    path, fresh = os.path.join(directory, DATABASE), os.path.join(directory, SALVAGED)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     aside = f"{path}.damaged-{stamp}"
     if not os.path.exists(fresh):
-        made = f"{path}.new"
+        made = os.path.join(directory, FRESH)
         with closing(_raw(path)) as old:
             fill_database(made, partial(_copy_all, old))
         os.rename(made, fresh)

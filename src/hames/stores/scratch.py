@@ -5,9 +5,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 
-from hames.stores.database import make_directory
-
-_LOCK = "lock"
+from hames.stores.directory import RUN, RUN_LOCK, make_directory
 
 
 @contextmanager
@@ -17,7 +15,7 @@ def scratch(directory: str) -> Generator[str]:
     Its name says which process made it, and a lock that the process lives: its number may be used again.
     Raises `OSError`.
     """
-    above = os.path.join(directory, "run")
+    above = os.path.join(directory, RUN)
     path, held = _made(above)
     try:
         yield path
@@ -42,22 +40,19 @@ def _made(above: str) -> tuple[str, int]:
 
 
 def _remove(path: str) -> None:
-    for name in sorted(os.listdir(path), key=_is_lock):
+    # The lock goes last.
+    for name in sorted(os.listdir(path), key=lambda name: name == RUN_LOCK):
         os.unlink(os.path.join(path, name))
     os.rmdir(path)
 
 
-def _is_lock(name: str) -> bool:
-    return name == _LOCK
-
-
 def _locked(path: str) -> int:
     # It gets its name when it is locked: nobody ever sees it free.
-    fresh = os.path.join(path, f"{_LOCK}.new")
+    fresh = os.path.join(path, f"{RUN_LOCK}.new")
     held = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.rename(fresh, os.path.join(path, _LOCK))
+        os.rename(fresh, os.path.join(path, RUN_LOCK))
     except BaseException:
         os.close(held)
         raise

@@ -1,9 +1,4 @@
-"""The default store: one SQLite file in a state directory, with big payloads as files beside it.
-
-log.db      sessions, events, small blobs        locks/      one file for each session in use
-blobs/      payloads over `INLINE_BYTES`         log.lock    held by whoever has the store open
-reserve     room for endings when the disk is full
-"""
+"""The default store: one SQLite file in a state directory, with big payloads as files beside it."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -23,11 +18,12 @@ from hames.core.limits import INLINE_BYTES
 from hames.core.ports import Arrival, Checkpoint, Claim, Clock, Departure, Past, SessionRow, Unsent
 from hames.stores import checkpoints, letters, rows
 from hames.stores.blob_files import BlobFiles, address
-from hames.stores.database import BUSY_S, file_error
-from hames.stores.layout import ADD_EVENT
+from hames.stores.database import file_error
+from hames.stores.directory import BLOBS, BUSY_S, LOCKS
+from hames.stores.layout import ADD_EVENT, FIND_EVENTS
 from hames.stores.locks import SessionLocks
 from hames.stores.past import past, snapshots
-from hames.stores.pieces import Piece, bring, find, hold, sizes
+from hames.stores.pieces import Piece, bring, find, hold, sizes, whole
 from hames.stores.writer import Writer
 
 T = TypeVar("T")
@@ -51,10 +47,7 @@ WHERE id = ? AND epoch = ? AND head = ?
 """
 _HEAD = "SELECT head, head_hash FROM session WHERE id = ?"
 _HASH = "SELECT hash FROM event WHERE session = ? AND seq = ?"
-_EVENTS = """
-SELECT session, seq, epoch, at_ms, type, v, ignorable, COALESCE(CAST(data AS BLOB), x''), hash
-FROM event WHERE session = ? AND seq > ? AND seq <= ? ORDER BY seq
-"""
+_EVENTS = FIND_EVENTS + "AND seq > ? AND seq <= ? ORDER BY seq"
 _SESSIONS = """
 SELECT id, workspace, opened_ms, changed_ms, head, bytes, title, ending
 FROM session WHERE head > 0 ORDER BY changed_ms DESC, id DESC
@@ -91,8 +84,8 @@ class SqliteStore:
     def __init__(self, directory: str, clock: Clock, busy_s: float) -> None:
         self._clock = clock
         self._writer = Writer(directory, busy_s)
-        self._files = BlobFiles(os.path.join(directory, "blobs"))
-        self._locks = SessionLocks(os.path.join(directory, "locks"))
+        self._files = BlobFiles(os.path.join(directory, BLOBS))
+        self._locks = SessionLocks(os.path.join(directory, LOCKS))
         # Blobs that were taken and have no row yet: they go with the next append.
         self._staged: dict[BlobId, Piece] = {}
         self._owned: dict[SessionId, int] = {}
@@ -170,7 +163,7 @@ class SqliteStore:
         made = rows.drafts(events)
         ending = any(isinstance(event, TurnEnded) for event in events)
         await self._writer.make_room(ending=ending)
-        pieces = [Piece(blob_id(data), len(data), data) for data in blobs]
+        pieces = [whole(data) for data in blobs]
         if any(piece.size > INLINE_BYTES for piece in pieces):
             pieces = await self._writer.in_thread(self._put_big, pieces)
         kept_bytes = sum(piece.size for piece in self._staged.values() if _names(made, piece.blob))
@@ -211,6 +204,8 @@ class SqliteStore:
         piece = self._staged.get(blob)
         if piece is None:
             piece = await self._writer.read(lambda connection: find(connection, blob))
+        if piece is None:
+            raise rows.blob_missing(blob)
         end = piece.size if limit is None else min(start + max(limit, 0), piece.size)
         wanted = max(end - start, 0)
         if piece.data is None:
@@ -292,7 +287,7 @@ class SqliteStore:
         with open(path, "rb") as file:
             data = file.read()
         os.unlink(path)
-        return Piece(blob_id(data), len(data), data)
+        return whole(data)
 
 
 def _append(connection: Connection, new: _Addition) -> tuple[Claim, tuple[Entry, ...]]:

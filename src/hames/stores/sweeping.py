@@ -16,6 +16,7 @@ from hames.core.ports import Deleted
 from hames.stores.blob_files import BlobFiles
 from hames.stores.locks import Taken
 from hames.stores.naming import mentioned
+from hames.stores.pieces import drop
 from hames.stores.rows import missing
 
 GRACE_S = 600
@@ -32,8 +33,7 @@ UNION ALL SELECT COALESCE(CAST(data AS BLOB), x'') FROM inbox WHERE session = ?
 UNION ALL SELECT COALESCE(CAST(data AS BLOB), x'') FROM outbox WHERE session = ?
 """
 _BLOBS = "SELECT sha256 FROM blob"
-_BLOB = "SELECT at_ms, size, data IS NULL FROM blob WHERE sha256 = ?"
-_DROP_BLOB = "DELETE FROM blob WHERE sha256 = ?"
+_BLOB = "SELECT at_ms, data IS NULL FROM blob WHERE sha256 = ?"
 _TIP = "SELECT title, head, head_hash FROM session WHERE id = ?"
 _COUNT = "SELECT COUNT(*) FROM event WHERE session = ?"
 _BURY = "INSERT OR REPLACE INTO deleted (id, at_ms, events, head_hash) VALUES (?, ?, ?, ?)"
@@ -48,7 +48,6 @@ class Taking(msgspec.Struct, frozen=True):
 
     blobs: tuple[BlobId, ...]
     files: tuple[str, ...]
-    row_bytes: int
     waiting: int
 
 
@@ -100,23 +99,22 @@ def take_out(connection: Connection, files: BlobFiles, wanted: Wanted, living: S
     files_before = min((each.since for each in living), default=2.0**62) - GRACE_S * bool(living)
     gone: list[BlobId] = []
     paths: list[str] = []
-    size, waiting = 0, 0
+    waiting = 0
     for name in sorted(wanted.unnamed):
         blob = BlobId(name)
         found = connection.execute(_BLOB, (blob,)).fetchone()
         path = files.path(blob)
-        in_file = found is None or found[2]
+        in_file = found is None or found[1]
         if (found is not None and found[0] >= rows_before_ms) or (in_file and _changed(path) >= files_before):
             waiting += 1
             continue
         if found is not None:
-            connection.execute(_DROP_BLOB, (blob,))
-            size += 0 if in_file else found[1]
+            drop(connection, blob)
         elif not os.path.exists(path):
             continue
         gone.append(blob)
         paths.extend([path] if in_file else [])
-    return Taking(tuple(gone), tuple(paths), size, waiting)
+    return Taking(tuple(gone), tuple(paths), waiting)
 
 
 def _changed(path: str) -> float:
@@ -156,11 +154,8 @@ def drop_unused(connection: Connection, living: Sequence[Taken]) -> None:
             connection.execute("DELETE FROM session WHERE id = ?", (session,))
 
 
-def unlink(paths: Iterable[str]) -> int:
-    """Remove these files; the bytes that they held."""
-    freed = 0
+def unlink(paths: Iterable[str]) -> None:
+    """Remove these files."""
     for path in paths:
         with suppress(FileNotFoundError):
-            freed += os.stat(path).st_size
             os.unlink(path)
-    return freed

@@ -15,8 +15,9 @@ from hames.core.errors import DamagedLog, SessionBusy, StoreError
 from hames.core.ids import SessionId
 from hames.core.ports import Checked, Clock, Damage, Deleted, Mended, Swept
 from hames.stores.blob_files import BlobFiles
-from hames.stores.checking import Checker, repair
-from hames.stores.database import SALVAGED, database_error, file_error, lenient, make_directory, open_database
+from hames.stores.checking import Examiner, repair
+from hames.stores.database import SALVAGED, database_error, file_error, lenient, open_database
+from hames.stores.directory import BLOBS, LOCKS, RUN, make_directory
 from hames.stores.disk import disk_bytes
 from hames.stores.leftovers import half_written, is_in_use, is_left, runs
 from hames.stores.locks import SessionLocks, Taken
@@ -67,7 +68,7 @@ class SqliteUpkeep:
         self._directory = directory
         self._clock = clock
         self._remove = remove
-        self._files = BlobFiles(os.path.join(directory, "blobs"))
+        self._files = BlobFiles(os.path.join(directory, BLOBS))
 
     async def check(self, session: SessionId | None = None) -> Checked:
         return await self._in_thread(self._check, session)
@@ -113,12 +114,12 @@ class SqliteUpkeep:
             return Checked(0, (Damage(None, 0, str(error)),), (), ())
 
     def _check_sessions(self, connection: Connection, session: SessionId | None) -> Checked:
-        checker = Checker(connection, self._files)
-        wanted = checker.sessions() if session is None else [session]
+        examiner = Examiner(connection, self._files)
+        wanted = examiner.sessions() if session is None else [session]
         damages: list[Damage] = []
         known: list[Damage] = []
         for each in wanted:
-            examined, gone = _look(connection, checker, each)
+            examined, gone = _look(connection, examiner, each)
             damages.extend(examined.damages)
             known.extend(gone)
         strays = stray_files(connection, self._files) if session is None else 0
@@ -134,15 +135,15 @@ class SqliteUpkeep:
 
     def _repair_sessions(self, session: SessionId | None) -> Iterator[Damage]:
         with self._connected() as connection:
-            checker = Checker(connection, self._files)
-            for each in checker.sessions() if session is None else [session]:
+            examiner = Examiner(connection, self._files)
+            for each in examiner.sessions() if session is None else [session]:
                 # Another look, by the owner, decides what is done; most sessions are whole.
-                if _look(connection, checker, each)[0].damages:
+                if _look(connection, examiner, each)[0].damages:
                     yield from self._repair_one(connection, each)
 
     def _repair_one(self, connection: Connection, session: SessionId) -> list[Damage]:
         with self._owning(connection, session) as (now_ms, _):
-            examined, _ = Checker(connection, self._files).look(session)
+            examined, _ = Examiner(connection, self._files).look(session)
             if examined.damages:
                 repair(connection, self._files, examined, now_ms)
         return examined.damages
@@ -164,7 +165,7 @@ class SqliteUpkeep:
             os.close(alone)
 
     def _delete(self, session: SessionId) -> Deleted:
-        run = os.path.join(self._directory, "run", session)
+        run = os.path.join(self._directory, RUN, session)
         if is_in_use(run):
             raise SessionBusy(f"commands of session {session} are still running: stop them first")
         before = disk_bytes(self._directory)
@@ -219,7 +220,7 @@ class SqliteUpkeep:
     @contextmanager
     def _alone_at_this(self) -> Generator[None]:
         """One maintenance at a time."""
-        directory = os.path.join(self._directory, "locks")
+        directory = os.path.join(self._directory, LOCKS)
         make_directory(directory)
         file = os.open(directory, os.O_RDONLY)
         try:
@@ -247,7 +248,7 @@ class SqliteUpkeep:
     ) -> Generator[tuple[int, SessionLocks]]:
         """A transaction, as the only owner of `session` if there is one; gives the time and the locks."""
         now_ms = int(self._clock.now() * 1000)
-        locks = SessionLocks(os.path.join(self._directory, "locks"))
+        locks = SessionLocks(os.path.join(self._directory, LOCKS))
         connection.execute("BEGIN IMMEDIATE")
         try:
             if session is not None:
@@ -260,10 +261,10 @@ class SqliteUpkeep:
             locks.leave_all()
 
 
-def _look(connection: Connection, checker: Checker, session: SessionId) -> tuple[Examined, list[Damage]]:
+def _look(connection: Connection, examiner: Examiner, session: SessionId) -> tuple[Examined, list[Damage]]:
     # One snapshot: a session that is at work must not look damaged.
     connection.execute("BEGIN")
     try:
-        return checker.look(session)
+        return examiner.look(session)
     finally:
         connection.execute("COMMIT")
