@@ -1,10 +1,11 @@
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hames.context.leave_out import KEEP_STEPS, NO_STEPS, told, whole_steps
 from hames.context.shrink import shrink
 from hames.context.view import View, fold
-from hames.core.events import AnyEvent, CallFinished, FileFact, Todo, UserSpoke
+from hames.core.events import AnyEvent, CallFinished, CommandFact, FileFact, Todo, UserSpoke
 from hames.core.ids import call_id
 from hames.core.messages import AssistantMessage, Message, Text, ToolMessage, UserMessage, plain
 from hames.testing.entries import entries
@@ -90,6 +91,34 @@ def test_the_note_names_the_files_and_the_plan() -> None:
     assert "/w/22.py and 3 more" in words
     assert "/w/2.py" not in words
     assert words.endswith("Your plan:\n- completed: find it\n- in_progress: mend it")
+
+
+def ran(number: int, command: str, exit_code: int, output: str = "") -> list[AnyEvent]:
+    asked = reply(number, "bash", text=LONG)
+    call = msgspec.structs.replace(asked.message.calls[0], arguments=f'{{"command": "{command}"}}')
+    outcome = "ok" if exit_code == 0 else "failed"
+    end = CallFinished(call.id, outcome, (Text(output),), command=CommandFact(exit_code=exit_code))
+    return [
+        msgspec.structs.replace(asked, message=msgspec.structs.replace(asked.message, calls=(call,))),
+        end,
+    ]
+
+
+def test_what_has_failed_and_was_not_mended_is_not_forgotten() -> None:
+    failed = "E: x\nFAILED tests/test_a.py::test_x - wrong"
+    events = [
+        *ran(1, "make", 2, "make: *** [all] Error 2"),
+        *ran(2, "make", 0),
+        *ran(3, "pytest -q", 1, failed),
+        *ran(4, "pytest -q", 1, failed),
+        *ran(5, "odd", 1),
+    ]
+    view = fold(entries(OPENED, PINNED, said("go"), *events))
+    words = told(view, whole_steps(talk(10), (), 3000, 100))
+    assert words.partition("What has failed, and not gone well since:\n")[2].splitlines() == [
+        "- `pytest -q`, step 4: as it was: tests/test_a.py::test_x",
+        "- `odd`, step 5: as it was",
+    ]
 
 
 def test_the_words_are_as_they_are() -> None:

@@ -5,9 +5,11 @@ from collections.abc import Collection
 import msgspec
 
 from hames.context.count import tokens_of
+from hames.context.ledger import Failure, tried_in_words
 from hames.context.view import View, cleared_text
 from hames.core.ids import CallId
 from hames.core.messages import AssistantMessage, Message, ToolMessage, UserMessage
+from hames.core.text import one_line
 
 KEEP_STEPS = 4
 """The newest steps are never left out."""
@@ -16,6 +18,8 @@ WORTH_SHARE = 0.05
 """Of the whole request: steps that take less are not worth leaving out."""
 
 _NAMED_FILES = 20
+_NAMED_FAILURES = 5
+_NAMED_CHARS = 120
 
 
 class Steps(msgspec.Struct, frozen=True):
@@ -68,6 +72,14 @@ def told(view: View, steps: Steps) -> str:
         lines.append(
             f"Files you have read or written: {', '.join(names)}{f' and {more:,} more' if more else ''}"
         )
+    failures = view.ledger.standing[-_NAMED_FAILURES:]
+    if failures:
+        lines += ["What has failed, and not gone well since:", *(_failed(each) for each in failures)]
     if view.todos:
         lines += ["Your plan:", *(f"- {todo.status}: {todo.content}" for todo in view.todos)]
     return "\n".join(lines)
+
+
+def _failed(failure: Failure) -> str:
+    ran, error = one_line(failure.ran, _NAMED_CHARS), one_line(failure.error.line, _NAMED_CHARS)
+    return f"- `{ran}`, {tried_in_words((failure,))}{f': {error}' if error else ''}"

@@ -190,6 +190,17 @@ class Ledger(msgspec.Struct):
             for failure in self.failures
         ]
 
+    @property
+    def standing(self) -> tuple[Failure, ...]:
+        """What has failed and not gone well since: of each command its last failure, the newest last."""
+        last = {each.ran: each for each in self.failures}
+        return tuple(
+            each
+            for each in self.failures
+            if each is last[each.ran]
+            and (each.ran not in self.passed or self.passed[each.ran].step < each.step)
+        )
+
     def repeated(self) -> Repeated | None:
         """The failures of the kind of the last one, when that came in the last step and there are enough of
         them since the user spoke and the command last went well, each after other changes; None else."""
