@@ -12,9 +12,9 @@ BARE = ["--sandbox", "none", "--permission-mode", "auto", "--output-format", "js
 WIRES: tuple[WireName, ...] = ("chat", "messages", "responses")
 CUT = '{"command": "echo x >> made.txt'
 LEAK = (
-    'Now.\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="bash">\n'  # noqa: RUF001
-    '<｜DSML｜parameter name="command" string="true">echo {i} >> made.txt</｜DSML｜parameter>\n'  # noqa: RUF001
-    "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"  # noqa: RUF001
+    'Now.\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name="bash">\n'  # noqa: RUF001 - as DeepSeek writes it
+    '<｜DSML｜parameter name="command" string="true">echo {i} >> made.txt</｜DSML｜parameter>\n'  # noqa: RUF001 - as DeepSeek writes it
+    "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"  # noqa: RUF001 - as DeepSeek writes it
 )
 
 
@@ -67,8 +67,8 @@ async def test_calls_that_are_mended_or_taken_out_of_the_text_run_exactly_once(
         if event["type"] in ("ModelReplied", "CallIntended") and "repairs" in event
     ]
     assert said == [
-        ["1 call taken out of the text, from <｜DSML｜tool_calls>"],  # noqa: RUF001
+        ["1 call taken out of the text, from <｜DSML｜tool_calls>"],  # noqa: RUF001 - as DeepSeek writes it
         ['"functions.Bash" was taken for the tool bash'],
         ["the arguments were no valid JSON: single quotes, a comma before the closing bracket"],
-        ["1 call taken out of the text, from <｜DSML｜tool_calls>"],  # noqa: RUF001
+        ["1 call taken out of the text, from <｜DSML｜tool_calls>"],  # noqa: RUF001 - as DeepSeek writes it
     ]

@@ -67,8 +67,8 @@ def test_leaked_calls_are_markup_at_the_end_of_the_text() -> None:
     assert found.calls == ()
     assert found.text == (
         "I read it.\n\n<｜DSML｜tool_calls>\n"  # noqa: RUF001 - the marks of DeepSeek
-        '<｜DSML｜invoke name="read">\n'  # noqa: RUF001
-        '<｜DSML｜parameter name="file_path" string="true">a.py</｜DSML｜parameter>\n'  # noqa: RUF001
-        '<｜DSML｜parameter name="limit" string="false">5</｜DSML｜parameter>\n'  # noqa: RUF001
-        "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"  # noqa: RUF001
+        '<｜DSML｜invoke name="read">\n'  # noqa: RUF001 - as DeepSeek writes it
+        '<｜DSML｜parameter name="file_path" string="true">a.py</｜DSML｜parameter>\n'  # noqa: RUF001 - as DeepSeek writes it
+        '<｜DSML｜parameter name="limit" string="false">5</｜DSML｜parameter>\n'  # noqa: RUF001 - as DeepSeek writes it
+        "</｜DSML｜invoke>\n</｜DSML｜tool_calls>"  # noqa: RUF001 - as DeepSeek writes it
     )

@@ -84,7 +84,7 @@ async def test_the_tools_are_always_the_same_in_the_same_order(bench: Bench) -> 
 async def test_every_spec_is_well_made(bench: Bench) -> None:
     for spec in bench.toolbox.specs():
         if spec.name in bench.tools:
-            check_spec(bench.toolbox._tools[spec.name])  # pyright: ignore[reportPrivateUsage]
+            check_spec(bench.tools[spec.name])
 
 
 async def test_find_tools_keeps_the_rules_of_all_tools(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from hames.core.ports import (
     ToolSpec,
     WriteOrder,
 )
+from hames.core.text import listed
 from hames.tools.arguments import read_arguments, spec_of
 from hames.tools.current import read_text, stale
 from hames.tools.matching import Match, Place, find, replaced
@@ -22,8 +23,6 @@ from hames.tools.near import diff, near_misses
 from hames.tools.paths import absolute, shown, touched
 from hames.tools.settle import settle_files
 from hames.tools.write import refuse_output
-
-_NAMED_PLACES = 8
 
 
 class EditArguments(msgspec.Struct, frozen=True):
@@ -143,6 +142,4 @@ def _said(name: str, text: str, match: Match) -> str:
 
 
 def _lines(text: str, places: tuple[Place, ...]) -> str:
-    named = ", ".join(str(_line(text, place.start)) for place in places[:_NAMED_PLACES])
-    more = len(places) - _NAMED_PLACES
-    return f"{named} and {more} more" if more > 0 else named
+    return listed(str(_line(text, place.start)) for place in places)

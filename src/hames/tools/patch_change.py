@@ -18,8 +18,6 @@ from hames.tools.patching import Fitted, fit
 from hames.tools.paths import absolute, shown
 from hames.tools.write import refuse_output
 
-_NAMED_LINES = 8
-
 
 class Change(msgspec.Struct, frozen=True):
     """What is to become of one file, and what the model is told of that.
@@ -191,8 +189,9 @@ def _told(section: Updated, fitted: Fitted) -> str:
         return "" if section.to else ": it is so already"
     signs = [line.sign for chunk in section.chunks for line in chunk.lines]
     lines = [str(spot.line) for spot in fitted.spots]
-    named = ", ".join(lines[:_NAMED_LINES]) + (" and more" if len(lines) > _NAMED_LINES else "")
-    counts = f": +{signs.count('+')} -{signs.count('-')} at line{'s' if len(lines) > 1 else ''} {named}"
+    counts = (
+        f": +{signs.count('+')} -{signs.count('-')} at line{'s' if len(lines) > 1 else ''} {listed(lines)}"
+    )
     loose = [
         f"\n(found by overlooking {spot.how})\n{diff(fitted.before, spot.place)}"
         for spot in fitted.spots
