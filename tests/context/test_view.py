@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hames.context.view import View, final_text, fold
+from hames.context.view import View, fold
 from hames.core.events import (
     AnyEvent,
     ApprovalAnswered,
@@ -259,11 +259,6 @@ def test_events_for_others_and_unknown_ones_change_nothing_but_the_head() -> Non
     assert (view.head, view.messages) == (4, [])
     view.fold(Entry(SESSION, 5, 1, 0, None, ""))
     assert view.head == 5
-
-
-def test_the_final_text_is_the_models_last() -> None:
-    assert final_text(view_of(said("go"), reply(1, text="done"), said("thanks")).messages) == "done"
-    assert final_text([]) == ""
 
 
 @given(st.permutations([0, 1, 2, 3]), st.integers(0, 4))

@@ -12,6 +12,8 @@ from hames.core.events import (
     CallIntended,
     CallStarted,
     ContextShrunk,
+    Effect,
+    EndingKind,
     JobDetached,
     JobFinished,
     JobStarted,
@@ -313,13 +315,14 @@ async def test_what_needs_a_person_where_there_is_none_ends_as_blocked() -> None
     assert not any(isinstance(e, CallStarted) for e in await rig.logged(session))
 
 
-async def test_a_denial_that_was_got_around_does_not_block() -> None:
+@pytest.mark.parametrize(("effect", "ending"), [("reconcilable", "done"), ("pure", "blocked")])
+async def test_a_denial_that_was_got_around_does_not_block(effect: Effect, ending: EndingKind) -> None:
     rig = Rig(asks(("rm", "all")), asks(("echo", "1")), Scripted(text="otherwise"))
-    rig.tools = Rig(tools={"rm": ("effectful", echo), "echo": ("pure", echo)}).tools
+    rig.tools = Rig(tools={"rm": ("effectful", echo), "echo": (effect, echo)}).tools
     rig.policy = Rig(verdicts={"rm": Judgement("ask", "mode ask", "it writes")}).policy
     rig.person = NobodyHere()
     _, ended = await say(rig)
-    assert ended.ending == "done"
+    assert ended.ending == ending
 
 
 async def test_a_cancelled_turn_keeps_what_was_done_and_says_what_was_stopped() -> None:

@@ -8,9 +8,9 @@ from hames.context.lasting import Lasting
 from hames.context.ledger import Ledger
 from hames.context.pace import Pace
 from hames.context.progress import Progress
+from hames.context.report import Report
 from hames.context.rewinding import taken_back
 from hames.core.events import (
-    NOBODY,
     AnyEvent,
     ApprovalAnswered,
     ApprovalAsked,
@@ -100,9 +100,8 @@ class View(Lasting):
     """A session as its events have left it. Only `fold` and `pass_over` change it; everybody else reads.
 
     `messages` is what the model has been and will be shown. Results stand in the order in which the
-    model asked, and words that arrive while calls are open stand after the results. `unapproved` says why
-    calls of the last reply that has any were denied for want of a person. `left_out` counts the steps that it
-    is not shown any more.
+    model asked, and words that arrive while calls are open stand after the results. `left_out` counts the
+    steps that it is not shown any more.
     """
 
     opened: SessionOpened | None = None
@@ -116,7 +115,7 @@ class View(Lasting):
     messages: list[Message] = []
     left_out: int = 0
     reply: ModelReplied | None = None
-    unapproved: list[str] = []
+    report: Report = msgspec.field(default_factory=Report)
     last_request: LastRequest | None = None
     counted: Counted | None = None
     cwd: str = ""
@@ -137,6 +136,7 @@ class View(Lasting):
         if entry.event is not None:
             was = self.progress.state
             self.progress.take(entry.event)
+            self.report.take(entry.event)
             self.ledger.take(entry.event, entry.seq, changed=self.progress.state != was)
             self._take(entry.event, entry)
 
@@ -241,7 +241,7 @@ class View(Lasting):
     def _turn(self, event: TurnStarted | TurnEnded) -> None:
         if isinstance(event, TurnStarted):
             self.turn, self.turn_open = event.turn, True
-            self.turn_steps, self.ended, self.unapproved = 0, None, []
+            self.turn_steps, self.ended = 0, None
         else:
             self.turn_open, self.ended = False, event
 
@@ -259,8 +259,6 @@ class View(Lasting):
         self.messages.append(event.message)
         # A turn is open as long as it has calls: also where a repair took its start away.
         self.turn_open = self.turn_open or bool(event.message.calls)
-        if event.message.calls:
-            self.unapproved = []
         self._order = list(event.message.calls)
         self._results = {}
         for call in event.message.calls:
@@ -292,8 +290,6 @@ class View(Lasting):
                 self.open_calls[event.call] = change(was, asked=event)
             case ApprovalAnswered():
                 self.open_calls[event.call] = change(was, answered=event)
-                if event.by == NOBODY:
-                    self.unapproved.append(was.judged.why if was.judged is not None else "")
             case CallStarted():
                 self.open_calls[event.call] = change(was, started=event, started_ms=entry.at_ms)
             case CallFinished():
@@ -369,11 +365,3 @@ def fold_on(view: View, entries: Sequence[Entry]) -> View:
         else:
             view.fold(entry)
     return view
-
-
-def final_text(messages: Sequence[Message]) -> str:
-    """What the model said last."""
-    for message in reversed(messages):
-        if isinstance(message, AssistantMessage):
-            return message.text
-    return ""

@@ -117,8 +117,8 @@ async def _settle(kit: Kit, reply: ModelReplied) -> Ending | None:
         if await steer(kit):
             return None
         return await _leave_jobs(kit)
-    if kit.view.unapproved:
-        return Ending("blocked", f"a person is needed: {kit.view.unapproved[0]}", "approval")
+    if unapproved := kit.view.report.unapproved:
+        return Ending("blocked", f"a person is needed: {unapproved[0].why}", "approval")
     if (missed := await pursue(kit)) is not None:
         return missed.ending
     if kit.view.detached:
