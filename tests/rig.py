@@ -38,6 +38,7 @@ from hames.core.ports import (
     Model,
     Pass,
     Passing,
+    Policy,
     Prepared,
     Subject,
     ToolResult,
@@ -308,7 +309,7 @@ class Rig:
         self.model = ScriptedModel(script or answers)
         self.asked: Model = self.model
         self.tools: Tools = BenchTools(tools or {})
-        self.policy = BenchPolicy(verdicts or {})
+        self.policy: Policy = BenchPolicy(verdicts or {})
         self.person: Approver = BenchPerson()
         self.jobs = BenchJobs()
         self.real_jobs: Jobs | None = None

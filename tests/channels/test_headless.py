@@ -6,7 +6,6 @@ import msgspec
 import pytest
 
 from hames.channels.headless import (
-    Denials,
     Doings,
     Headless,
     NobodyHere,
@@ -15,11 +14,19 @@ from hames.channels.headless import (
     read_message,
 )
 from hames.channels.stream_json import StreamJson
-from hames.core.errors import ExitCode, UsageError
-from hames.core.events import CallFinished, CallLost, ModelReplied, Usage
+from hames.core.errors import (
+    ConfigError,
+    ExitCode,
+    Fenced,
+    ModelError,
+    OutputLost,
+    StoreError,
+    UsageError,
+)
+from hames.core.events import CallFinished, CallLost, Effect, ModelReplied, Usage
 from hames.core.ids import blob_id, call_id
 from hames.core.messages import AssistantMessage, Call, Text
-from hames.core.ports import CallContext, Judgement, TextDelta, ToolResult
+from hames.core.ports import CallContext, Judgement, Subject, TextDelta, ToolResult
 from hames.session.log import Listeners
 from hames.session.session import Session
 from hames.testing.entries import entries
@@ -33,6 +40,13 @@ async def echo(arguments: str, context: CallContext) -> ToolResult:
     return ok(f"echo {arguments}")
 
 
+class ByArgument:
+    """A policy that has another reason for each argument."""
+
+    def judge(self, subject: Subject, effect: Effect) -> Judgement:
+        return Judgement("deny", "rule", f"not {subject.command}")
+
+
 class Desk:
     """A headless run on the bench, and what it printed."""
 
@@ -40,9 +54,7 @@ class Desk:
         self.rig = rig
         self.out: list[str] = []
         self.err: list[str] = []
-        self.denials = Denials()
         self.listeners = Listeners()
-        self.listeners.add(self.denials)
         self.listeners.add(Doings(self.err.append))
         if shape == "stream-json":
             self.listeners.add(StreamJson(self.out.append, "0", ["echo"]))
@@ -53,7 +65,7 @@ class Desk:
     async def open(self) -> tuple[Headless, Session]:
         session = await self.rig.open()
         output = Output(self._shape, self.out.append, self.err.append)
-        return Headless(session, output, self.denials, self.rig.clock), session
+        return Headless(session, output, self.rig.clock), session
 
 
 async def test_text_is_the_final_words_and_nothing_else() -> None:
@@ -114,6 +126,73 @@ async def test_json_is_one_result() -> None:
     assert result["permission_denials"] == [{"tool_name": "rm", "tool_use_id": "1.0", "why": "not here"}]
     assert result["total_cost_usd"] == 2000 / 1e9
     assert result["usage"]["input_tokens"] == 200
+
+
+async def test_text_tells_of_what_was_denied_or_lost_or_may_not_be_whole_on_standard_error() -> None:
+    rig = Rig(
+        asks(*(("rm", str(number % 7)) for number in range(9))),
+        Scripted(text="half of", finish="other"),
+        tools={"rm": ("effectful", echo)},
+    )
+    rig.policy = ByArgument()
+    desk = Desk(rig)
+    headless, _ = await desk.open()
+    assert await headless.run("go") is ExitCode.DONE
+    assert desk.out == ["half of"]
+    assert desk.err[-7:-2] == [f"hames: denied: rm: not {number}" for number in range(5)]
+    assert desk.err[-2] == "hames: denied: and 2 more"
+    assert "it may not be whole" in desk.err[-1]
+
+
+class Breaks:
+    """A policy of which something cannot be used."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def judge(self, subject: Subject, effect: Effect) -> Judgement:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "exit_code"),
+    [
+        (RuntimeError("a bug"), "crash", 1),
+        (StoreError("log.db cannot be read"), "log", 1),
+        (Fenced("it has another owner"), "taken_over", 1),
+        (ConfigError("no"), "crash", 52),
+    ],
+)
+@pytest.mark.parametrize("shape", ["json", "text"])
+async def test_what_breaks_a_turn_off_is_a_result_too_and_is_raised_on(
+    error: Exception, code: str, exit_code: int, shape: OutputFormat
+) -> None:
+    rig = Rig(asks(("rm", "x")), tools={"rm": ("effectful", echo)})
+    rig.policy = Breaks(error)
+    desk = Desk(rig, shape)
+    headless, _ = await desk.open()
+    with pytest.raises(type(error), match=str(error)):
+        await headless.run("go")
+    if shape == "text":
+        assert desk.out == []
+        return
+    (result,) = map(msgspec.json.decode, desk.out)
+    assert (result["ending"], result["code"], result["exit_code"]) == ("failed", code, exit_code)
+    assert (result["is_error"], result["seq"], result["num_turns"]) == (True, None, 1)
+
+
+async def test_a_result_that_cannot_be_printed_is_told_of_and_raised() -> None:
+    rig = Rig(Scripted(text="done"))
+    session = await rig.open()
+    err: list[str] = []
+
+    def full(line: str) -> None:
+        raise OutputLost("no space")
+
+    headless = Headless(session, Output("text", full, err.append), rig.clock)
+    with pytest.raises(OutputLost):
+        await headless.run("go")
+    assert err == [f"hames: the turn has ended (done, exit 0): hames sessions show {session.id}"]
 
 
 async def test_a_result_counts_only_its_own_turn_and_says_when_no_price_is_known() -> None:
@@ -202,6 +281,20 @@ async def test_each_message_of_stream_json_input_is_a_turn() -> None:
 
     assert await headless.converse(lines()) is ExitCode.DONE
     assert [msgspec.json.decode(line)["result"] for line in desk.out] == ["one", "two"]
+
+
+async def test_a_turn_that_was_not_done_is_in_the_exit_code_whatever_comes_after_it() -> None:
+    desk = Desk(Rig(ModelError("rejected", "no"), Scripted(text="two")), "json")
+    headless, session = await desk.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield user_line("first")
+        while session.view.ended is None:
+            await anyio.lowlevel.checkpoint()
+        yield user_line("second")
+
+    assert await headless.converse(lines()) is ExitCode.FAILED
+    assert [msgspec.json.decode(line)["exit_code"] for line in desk.out] == [1, 0]
 
 
 async def test_a_message_that_comes_in_mid_turn_steers_it() -> None:

@@ -289,9 +289,45 @@ async def test_a_question_without_a_why_is_put_plainly() -> None:
     assert not person.answer("y")
 
 
+@pytest.mark.parametrize("late", [False, True])
+async def test_where_the_lines_have_ended_the_answer_is_no_and_the_turn_blocked(late: bool) -> None:
+    rig = Rig(
+        asks(("rm", "x")),
+        Scripted(text="I may not."),
+        tools={"rm": ("effectful", echo)},
+        verdicts={"rm": Judgement("ask", "mode ask", "it writes")},
+    )
+    desk = Desk(rig)
+
+    async def lines() -> AsyncIterator[str]:
+        if late:
+            await desk.until("Allow")
+        for line in ():
+            yield line
+
+    assert await desk.talk(await rig.open(), lines(), first="go") is ExitCode.BLOCKED
+    assert "[blocked: a person is needed: it writes]" in desk.screen
+    assert ("Allow" in desk.screen) is late
+
+
+async def test_the_exit_code_is_that_of_the_last_turn_that_was_not_done() -> None:
+    desk = Desk(Rig(ModelError("auth", "wrong"), ModelError("rejected", "no"), Scripted(text="well")))
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "one"
+        await desk.until("failed: wrong")
+        yield "two"
+        await desk.until("failed: no")
+        yield "three"
+        await desk.until("well")
+
+    assert await desk.talk(session, lines()) is ExitCode.FAILED
+
+
 async def test_an_ending_that_is_not_done_is_said() -> None:
     desk = Desk(Rig(ModelError("auth", "the key is wrong")))
-    await desk.talk(await desk.rig.open(), nothing(), first="go")
+    assert await desk.talk(await desk.rig.open(), nothing(), first="go") is ExitCode.AUTH
     assert "[the key is wrong]" in desk.screen
     assert "[failed: the key is wrong]" in desk.screen
 

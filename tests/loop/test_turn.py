@@ -315,6 +315,12 @@ async def test_what_needs_a_person_where_there_is_none_ends_as_blocked() -> None
     assert not any(isinstance(e, CallStarted) for e in await rig.logged(session))
 
 
+async def test_a_reply_whose_server_ended_it_in_an_unknown_way_is_not_vouched_for() -> None:
+    _, ended = await say(Rig(Scripted(text="half of", finish="other")))
+    assert (ended.ending, ended.code) == ("done", "unknown_finish")
+    assert "may not be whole" in ended.reason
+
+
 @pytest.mark.parametrize(("effect", "ending"), [("reconcilable", "done"), ("pure", "blocked")])
 async def test_a_denial_that_was_got_around_does_not_block(effect: Effect, ending: EndingKind) -> None:
     rig = Rig(asks(("rm", "all")), asks(("echo", "1")), Scripted(text="otherwise"))

@@ -172,7 +172,10 @@ def test_a_server_that_does_not_stream_is_read_too() -> None:
         ("stop", "stop"),
         ("length", "length"),
         ("max_tokens", "length"),
-        ("eos", "other"),
+        ("model_length", "length"),
+        ("eos", "stop"),
+        ("sensitive", "filter"),
+        ("who knows", "other"),
         ("tool_calls", "stop"),
     ],
 )
@@ -225,6 +228,7 @@ FAILURES = {
         "refused",
     ),
     "an engine that gave up": (event({"content": "x"}, "insufficient_system_resource"), "overload"),
+    "a network that gave up": (event({"content": "x"}, "network_error"), "overload"),
     "an error event": (stream("error_event.sse"), "overload"),
     "an error in words": (b'data: {"error": "rate_limit reached"}\n\n', "rate"),
     "an error instead of a stream": (

@@ -5,6 +5,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from hames.core.errors import UsageError
 from hames.session.interrupt import interruptible
 
 pytestmark = pytest.mark.anyio
@@ -48,3 +49,11 @@ async def test_more_signals_change_nothing() -> None:
                     await anyio.lowlevel.checkpoint()
 
     assert await interruptible(work) is None
+
+
+async def test_what_the_work_raises_comes_as_it_is() -> None:
+    async def work() -> None:
+        raise UsageError("not so")
+
+    with pytest.raises(UsageError, match="not so"):
+        await interruptible(work)

@@ -1,9 +1,13 @@
+from collections.abc import Sequence
+
+import anyio
+import anyio.lowlevel
 import pytest
 
 from hames.context.view import View
-from hames.core.events import Entry, TurnStarted
+from hames.core.events import AnyEvent, Entry, TurnStarted
 from hames.core.ids import SessionId
-from hames.core.ports import Passing, TextDelta
+from hames.core.ports import Claim, Departure, Passing, TextDelta
 from hames.session.log import Listeners, SessionLog
 from hames.stores.memory import MemoryStore
 from hames.testing.clock import VirtualClock
@@ -21,9 +25,23 @@ class Broken:
         raise RuntimeError("broken on a delta")
 
 
+class Waiting(MemoryStore):
+    """Where something is done before the commit: a large payload is written, say."""
+
+    async def append(
+        self,
+        claim: Claim,
+        events: Sequence[AnyEvent],
+        blobs: Sequence[bytes] = (),
+        outward: Sequence[Departure] = (),
+    ) -> tuple[Claim, tuple[Entry, ...]]:
+        await anyio.lowlevel.checkpoint()
+        return await super().append(claim, events, blobs, outward)
+
+
 async def opened() -> tuple[SessionLog, View, Watcher, MemoryStore]:
     clock = VirtualClock()
-    store = MemoryStore(clock)
+    store = Waiting(clock)
     view, watcher = View(), Watcher()
     claim = await store.claim(SessionId("0" * 26))
     return SessionLog(store, claim, view, clock, watcher), view, watcher, store
@@ -65,3 +83,13 @@ def test_a_listener_that_fails_on_a_delta_is_dropped_too() -> None:
     listeners.delta(1, TextDelta("x"))
     listeners.delta(1, TextDelta("y"))
     assert [str(failure) for failure in listeners.failures] == ["broken on a delta"]
+
+
+async def test_what_is_being_recorded_is_on_the_log_also_if_it_is_cancelled() -> None:
+    log, view, watcher, store = await opened()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await log.record(TurnStarted(turn=1))
+    kept = await store.read(SessionId("0" * 26))
+    assert watcher.entries == list(kept)
+    assert (len(kept), view.head) == (1, 1)

@@ -12,7 +12,8 @@ from hames import __version__
 from hames.apps.flags import Invocation, parse
 from hames.assembly.ask_for import RunRequest
 from hames.assembly.settings import Settings, load
-from hames.core.errors import ExitCode, HamesError
+from hames.assembly.standard_streams import complain, fill_gaps
+from hames.core.errors import ExitCode, HamesError, OutputLost
 
 DEMO = "hames.apps.demo"
 UPKEEP = ("sessions check", "sessions repair", "sessions delete", "gc")
@@ -28,6 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[:1] == ["demo"]:
         os.execv(sys.executable, [sys.executable, "-m", DEMO, *words[1:]])  # noqa: S606 - our own interpreter
     try:
+        fill_gaps()
         return _dispatch(parse(words))
     except HamesError as error:
         return _complain(error)
@@ -39,14 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error)
     except KeyboardInterrupt:
         return ExitCode.CANCELLED
-    except BrokenPipeError:
-        # Whoever read our output is gone; nothing can be said to them any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
 
 
 def _complain(error: HamesError) -> int:
-    print(f"hames: {error}", file=sys.stderr)
+    complain(f"hames: {error}")
     return error.exit_code
 
 
@@ -75,7 +73,12 @@ def _dispatch(asked: Invocation) -> int:
         from hames.assembly.talk import converse
 
         return anyio.run(_with_collector, partial(converse, read=parse_typed), settings, asked.run)
-    return _beside(asked, settings)
+    try:
+        return _beside(asked, settings)
+    except OutputLost as error:
+        if not error.gone:
+            raise
+        return ExitCode.FAILED  # Whoever read it has seen enough, as in `| head`.
 
 
 def _beside(asked: Invocation, settings: Settings) -> int:

@@ -8,19 +8,19 @@ from hames.assembly.ask_for import RunRequest
 from hames.assembly.build import Unsaid, build
 from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import complain, complain_words, lines, print_line
+from hames.assembly.standard_streams import STDIN, complain, complain_words, lines, need_output, print_line
 from hames.assembly.system import SystemClock
-from hames.channels.headless import Denials, Doings, Headless, NobodyHere, Output
+from hames.channels.headless import Doings, Headless, NobodyHere, Output
 from hames.channels.notices import Gauge, Notices
 from hames.core.errors import ExitCode, UsageError
 
-STDIN = 0
 ORPHAN_S = 60.0
 """Nobody may be there to notice that this run is gone."""
 
 
 async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
     """One task, or one message after the other with stream-json input; the result on standard output."""
+    need_output()
     words = request.words
     if (words is None or words == "-") and not (request.json_input or request.resume or request.latest):
         words = read_prompt()
@@ -33,14 +33,12 @@ async def run_headless(settings: Settings, request: RunRequest) -> ExitCode:
 
 
 async def _run(settings: Settings, request: RunRequest, words: str | None, gauge: Gauge) -> ExitCode:
-    denials = Denials()
     async with build(
         settings, NobodyHere(), settings.mode("auto"), unsaid=Unsaid(orphan_s=ORPHAN_S)
     ) as parts:
         if sys.stderr.isatty():
             parts.listeners.add(gauge)
         parts.listeners.add(Notices(complain))
-        parts.listeners.add(denials)
         if request.output == "stream-json":
             from hames.channels.stream_json import StreamJson  # noqa: PLC0415 - most runs print no such lines
 
@@ -50,7 +48,7 @@ async def _run(settings: Settings, request: RunRequest, words: str | None, gauge
             parts.listeners.add(Doings(complain))
         session = await open_session(settings, request, parts)
         output = Output(request.output, print_line, complain)
-        headless = Headless(session, output, denials, SystemClock())
+        headless = Headless(session, output, SystemClock())
         if request.json_input:
             return await headless.converse(lines(STDIN))
         if words is None and not (session.unfinished or session.has_waiting):

@@ -8,12 +8,10 @@ from hames.assembly.ask_for import ReadTyped, RunRequest
 from hames.assembly.build import Unsaid, build
 from hames.assembly.opening import open_session, say_notices
 from hames.assembly.settings import Settings
-from hames.assembly.standard_streams import lines, print_words
+from hames.assembly.standard_streams import STDIN, lines, print_words
 from hames.channels.terminal.plain import Conversation, PersonHere, Screen
 from hames.core.errors import ExitCode
 from hames.session.session import Session
-
-STDIN = 0
 
 
 async def converse(settings: Settings, request: RunRequest, read: ReadTyped) -> ExitCode:
@@ -37,4 +35,6 @@ async def converse(settings: Settings, request: RunRequest, read: ReadTyped) -> 
             return await parts.host.resume(session.id)
 
         conversation = Conversation(session, person, print_words, go_back, reopen)
-        return await conversation.run(lines(STDIN), request.words)
+        code = await conversation.run(lines(STDIN), request.words)
+        # A person has seen how each turn ended; a script has only this.
+        return ExitCode.DONE if sys.stdin.isatty() else code

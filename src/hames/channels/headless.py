@@ -1,6 +1,6 @@
 """Headless: one input, one honest result, for scripts and CI."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import anyio
@@ -8,13 +8,12 @@ import msgspec
 from anyio.streams.memory import MemoryObjectSendStream
 
 from hames.context.lasting import Totals
-from hames.context.view import View, final_text
-from hames.core.errors import ExitCode, UsageError
+from hames.context.report import Report, Told
+from hames.context.view import View
+from hames.core.errors import ExitCode, HamesError, OutputLost, UsageError
 from hames.core.events import (
     NOBODY,
     CallFinished,
-    CallIntended,
-    CallJudged,
     CallLost,
     Entry,
     GoalChecked,
@@ -25,8 +24,8 @@ from hames.core.ids import CallId
 from hames.core.messages import Text
 from hames.core.ports import ApprovalAnswer, ApprovalRequest, Clock, Passing, Words
 from hames.core.text import for_terminal, one_line
-from hames.loop.endings import exit_code, verified_words
-from hames.loop.goal import checked_words
+from hames.loop.endings import broken_off, exit_code, verified_words
+from hames.loop.goal import UNKNOWN_FINISH, checked_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
 
@@ -34,6 +33,9 @@ OutputFormat = Literal["text", "json", "stream-json"]
 
 Write = Callable[[str], None]
 """Writes a line, at once."""
+
+TOLD_CALLS = 5
+"""So many different calls that were denied, or lost, are told one by one."""
 
 
 class NobodyHere:
@@ -74,40 +76,15 @@ class Doings:
         """Volatile: not shown."""
 
 
-class Denials:
-    """Collects the calls that were denied, for the result."""
-
-    def __init__(self) -> None:
-        self._tools: dict[CallId, str] = {}
-        self._verdicts: dict[CallId, str] = {}
-        self.denied: list[Mapping[str, str]] = []
-
-    def entry(self, entry: Entry) -> None:
-        """A durable event."""
-        match entry.event:
-            case CallIntended(call=call, tool=tool):
-                self._tools[call] = tool
-            case CallJudged(call=call, why=why, rule=rule):
-                self._verdicts[call] = why or rule
-            case CallFinished(call=call, outcome=outcome):
-                tool, why = self._tools.pop(call, ""), self._verdicts.pop(call, "")
-                if outcome == "denied":
-                    self.denied.append({"tool_name": tool, "tool_use_id": call, "why": why})
-            case _:
-                pass
-
-    def delta(self, step: int, delta: Passing) -> None:
-        """Volatile: of no interest."""
-
-
 class RunFacts(msgspec.Struct, frozen=True):
-    """What a result says beside its text. Times in seconds; `before` are the totals at the start."""
+    """What a result says beside its text. Times in seconds; `before` are the totals at the start. What has
+    `broken` the turn off has kept its end from the log."""
 
     ended: TurnEnded
     elapsed_s: float
     before: Totals
     exit_code: int
-    denied: Sequence[Mapping[str, str]]
+    broken: bool = False
 
 
 _SUBTYPES = {"done": "success", "step_limit": "error_max_turns", "budget": "error_max_budget_usd"}
@@ -128,7 +105,7 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
         "reason": ended.reason,
         "code": ended.code,
         "exit_code": facts.exit_code,
-        "result": final_text(view.messages) if ended.ending == "done" else ended.reason,
+        "result": view.report.said if ended.ending == "done" else ended.reason,
         "session_id": session,
         "num_turns": ended.steps,
         "duration_ms": int(facts.elapsed_s * 1000),
@@ -140,15 +117,29 @@ def result(view: View, session: str, facts: RunFacts) -> Mapping[str, object]:
             "output_tokens": spent.output - facts.before.output,
             "requests": spent.requests - facts.before.requests,
         },
-        "permission_denials": facts.denied,
+        "permission_denials": _calls(view.report.denied),
+        "lost_calls": _calls(view.report.lost),
         "verified": ended.verified,
         "changed_since": ended.unverified_changes,
         "jobs": [
             {"job_id": job, "command": started.command, "detached": job in view.detached}
             for job, started in view.jobs.items()
         ],
-        "seq": view.head,
+        "seq": None if facts.broken else view.head,
     }
+
+
+def _calls(calls: Sequence[Told]) -> Sequence[Mapping[str, str]]:
+    return [{"tool_name": call.tool, "tool_use_id": call.call, "why": call.why} for call in calls]
+
+
+def _words_of(report: Report) -> Iterator[str]:
+    """What a person should know of the calls of a turn, beside the model's own words."""
+    for words, calls in (("denied", report.denied), ("outcome not known", report.lost)):
+        told = dict.fromkeys(one_line(for_terminal(f"{call.tool}: {call.why}"), 200) for call in calls)
+        yield from (f"{words}: {each}" for each in list(told)[:TOLD_CALLS])
+        if len(told) > TOLD_CALLS:
+            yield f"{words}: and {len(told) - TOLD_CALLS} more"
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -166,10 +157,9 @@ class Headless:
     a `user` message a line, each a turn of its own, or steering words while a turn is running.
     """
 
-    def __init__(self, session: Session, output: Output, denials: Denials, clock: Clock) -> None:
+    def __init__(self, session: Session, output: Output, clock: Clock) -> None:
         self._session = session
         self._output = output
-        self._denials = denials
         self._clock = clock
         self._busy = False
 
@@ -179,8 +169,9 @@ class Headless:
         return await self._turn(words)
 
     async def converse(self, lines: AsyncIterator[str]) -> ExitCode:
-        """A turn for each message of `lines`, until they end. A line that is no message ends them: what
-        came before it is done, then `UsageError` is raised."""
+        """A turn for each message of `lines`, until they end: the exit code is that of the last turn that was
+        not done. A line that is no message ends them: what came before it is done, then `UsageError` is
+        raised."""
         code = ExitCode.DONE
         faults: list[UsageError] = []
         send, receive = anyio.create_memory_object_stream[Words](1000)
@@ -188,9 +179,9 @@ class Headless:
             tasks.start_soon(self._read, lines, send, faults)
             with receive:
                 async for words in receive:
-                    code = await self._turn([words])
+                    code = await self._turn([words]) or code
                     while left := self._session.inbox.take():
-                        code = await self._turn(left)  # They came too late to steer the turn.
+                        code = await self._turn(left) or code  # They came too late to steer the turn.
                     if code is ExitCode.CANCELLED:
                         tasks.cancel_scope.cancel()
         if faults:
@@ -215,34 +206,68 @@ class Headless:
                     await send.send(words)
 
     async def _turn(self, words: Sequence[Words]) -> ExitCode:
+        """Run a turn, and report it: whatever becomes of it, there is a result for a program. Raises what
+        has broken it off."""
         session, begun_s = self._session, self._clock.elapsed()
         before = session.view.totals
         self._busy = True
         goes_on = session.unfinished and not words
-        ended = await interruptible(session.go_on if goes_on else lambda: session.say(words))
+        try:
+            ended = await interruptible(session.go_on if goes_on else lambda: session.say(words))
+        except Exception as error:
+            code = error.exit_code if isinstance(error, HamesError) else ExitCode.FAILED
+            if self._output.format != "text":
+                facts = RunFacts(
+                    self._broken_off(error), self._clock.elapsed() - begun_s, before, code, broken=True
+                )
+                self._print_result(facts)
+            raise
         self._busy = False
         if ended is None:
             ended = session.view.ended
         if ended is None:
             return ExitCode.CANCELLED
         code = exit_code(ended)
-        facts = RunFacts(ended, self._clock.elapsed() - begun_s, before, code, self._denials.denied)
-        self._report(facts)
+        self._report(RunFacts(ended, self._clock.elapsed() - begun_s, before, code))
         return code
 
+    def _broken_off(self, error: Exception) -> TurnEnded:
+        view, ending = self._session.view, broken_off(error)
+        return TurnEnded(
+            turn=view.turn,
+            ending=ending.kind,
+            reason=ending.reason,
+            code=ending.code,
+            steps=view.turn_steps,
+            verified=view.verified.checks,
+            unverified_changes=view.verified.has_unverified,
+        )
+
     def _report(self, facts: RunFacts) -> None:
+        try:
+            self._print_result(facts)
+        except OutputLost:
+            ended = f"{facts.ended.ending}, exit {facts.exit_code}"
+            self._output.err(f"hames: the turn has ended ({ended}): hames sessions show {self._session.id}")
+            raise
+
+    def _print_result(self, facts: RunFacts) -> None:
         view, out = self._session.view, self._output
         if out.format != "text":
             out.out(encode(result(view, self._session.id, facts)))
             return
         if facts.ended.ending in ("done", "blocked", "unfinished_background"):
-            out.out(final_text(view.messages))
+            out.out(view.report.said)
+        for words in _words_of(view.report):
+            out.err(f"hames: {words}")
         if words := verified_words(facts.ended):
             out.err(f"hames: {words}")
+        reason = for_terminal(facts.ended.reason)
         if facts.ended.ending != "done":
-            reason = for_terminal(facts.ended.reason)
             out.err(f"hames: {reason} ({facts.ended.ending}, exit {facts.exit_code})")
             out.err(f"hames: to go on: hames --resume {self._session.id}")
+        elif facts.ended.code == UNKNOWN_FINISH:
+            out.err(f"hames: {reason}")
 
 
 class _Block(msgspec.Struct, frozen=True):

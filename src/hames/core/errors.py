@@ -3,6 +3,7 @@
 HamesError                      everything we raise on purpose; `exit_code` says how a run ends
 |-- ConfigError                 a setting is wrong: names the key and the fix            52
 |-- UsageError                  the command line is wrong                                 2
+|-- OutputLost                  standard output cannot be written                         1
 |-- StoreError                  the log cannot be read or written                         1
 |   |-- SessionMissing          no such session                                           1
 |   |-- SessionBusy             another process owns the session                          1
@@ -66,6 +67,14 @@ class UsageError(HamesError):
     """The command line is wrong."""
 
     exit_code = ExitCode.USAGE
+
+
+class OutputLost(HamesError):
+    """Standard output cannot be written. `gone`: whoever read it has gone away."""
+
+    def __init__(self, message: str, *, gone: bool = False) -> None:
+        super().__init__(message)
+        self.gone = gone
 
 
 class StoreError(HamesError):

@@ -5,7 +5,7 @@ from typing import cast
 
 import msgspec
 
-from hames.core.errors import ExitCode, FailureKind, ModelError, OverLimit
+from hames.core.errors import ExitCode, FailureKind, Fenced, ModelError, OverLimit, StoreError
 from hames.core.events import EndingKind, JobStarted, Ran, TurnEnded
 from hames.core.ids import JobId
 from hames.core.text import for_terminal, one_line
@@ -50,6 +50,17 @@ def stopped(error: OverLimit) -> Ending:
 def failed(error: ModelError) -> Ending:
     """The ending of a turn whose model could not be asked; `code` is the failure class."""
     return Ending("refused" if error.kind == "refused" else "failed", str(error), error.kind)
+
+
+def broken_off(error: Exception) -> Ending:
+    """The ending of a turn that could not be recorded: it is on no log, and the turn can be gone on with."""
+    match error:
+        case Fenced():
+            return Ending("failed", str(error), "taken_over")
+        case StoreError():
+            return Ending("failed", str(error), "log")
+        case _:
+            return Ending("failed", f"hames itself failed: {type(error).__name__}: {error}", "crash")
 
 
 def exit_code(ended: TurnEnded) -> ExitCode:

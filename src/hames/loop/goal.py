@@ -39,6 +39,13 @@ _CANNOT_RUN = {
 }
 _PROVIDE = "If you can provide what it needs, do so; else the turn will end as blocked."
 
+UNKNOWN_FINISH = "unknown_finish"
+_OWES_NOTHING = "the model has nothing more to do"
+_ODD_END = (
+    "the model asks for nothing more, but its server has ended the reply in a way that hames does not know: "
+    "it may not be whole"
+)
+
 
 class Missed(msgspec.Struct, frozen=True):
     """The goal is not reached. Without an `ending` the turn goes on."""
@@ -107,7 +114,9 @@ def reached(kit: Kit) -> Ending:
     """The ending of a turn that owes nothing more."""
     goal = kit.view.pursuit.goal
     if goal is None:
-        return Ending("done", "the model has nothing more to do")
+        reply = kit.view.reply
+        odd = reply is not None and reply.finish == "other"
+        return Ending("done", _ODD_END, UNKNOWN_FINISH) if odd else Ending("done", _OWES_NOTHING)
     return Ending("done", f"the check of the goal passed: {_named(goal)}", "goal")
 
 

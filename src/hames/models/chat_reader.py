@@ -23,9 +23,16 @@ _FINISH: dict[str, Finish] = {
     "length": "length",
     "max_tokens": "length",
     "content_filter": "filter",
+    # Mistral, GLM, and servers that pass on what their engine says.
+    "model_length": "length",
+    "sensitive": "filter",
+    "end_turn": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
 }
-# The server's own word that it was interrupted: DeepSeek, OpenRouter, SGLang and vLLM.
-_BROKEN_OFF = ("insufficient_system_resource", "error", "abort")
+# The server's own word that it was interrupted: DeepSeek, OpenRouter, SGLang and vLLM, GLM.
+_BROKEN_OFF = ("insufficient_system_resource", "error", "abort", "network_error")
 
 
 class _Details(msgspec.Struct, frozen=True):

@@ -10,11 +10,13 @@ T = TypeVar("T")
 
 
 async def interruptible(work: Callable[[], Awaitable[T]]) -> T | None:
-    """Do `work`; None when a signal cancelled it. Returns when the work has really ended.
+    """Do `work`; None when a signal cancelled it. Returns when the work has really ended, and raises what it
+    raises.
 
     More signals change nothing: what stops is already stopping.
     """
     outcome: list[T] = []
+    failures: list[Exception] = []
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
         async with anyio.create_task_group() as tasks:
             scope = anyio.CancelScope()
@@ -25,8 +27,13 @@ async def interruptible(work: Callable[[], Awaitable[T]]) -> T | None:
 
             tasks.start_soon(watch)
             with scope:
-                outcome.append(await work())
+                try:
+                    outcome.append(await work())
+                except Exception as error:  # noqa: BLE001 - raised below, without the group around it
+                    failures.append(error)
             tasks.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
     return outcome[0] if outcome else None
 
 

@@ -9,6 +9,7 @@ from hames.core.events import AnyEvent, Entry
 from hames.core.limits import CHECKPOINT_PART
 from hames.core.ports import Claim, Clock, Listener, Passing, Store
 from hames.session.checkpoints import encoded, maker
+from hames.session.interrupt import uninterrupted
 
 
 class SessionLog:
@@ -75,7 +76,8 @@ class SessionLog:
         staged, kept = self._staged, self._blobs
         self._staged, self._blobs = [], []
         try:
-            self._claim, entries = await self._store.append(self._claim, staged, kept)
+            # Cancelled half-way, it would be in the view alone.
+            self._claim, entries = await uninterrupted(lambda: self._store.append(self._claim, staged, kept))
         except StoreFull:
             self._staged, self._blobs = staged, kept
             raise

@@ -8,6 +8,7 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from hames.core.errors import ExitCode, HamesError, StoreError
 from hames.core.events import (
+    NOBODY,
     CallFinished,
     CallLost,
     Entry,
@@ -34,6 +35,7 @@ from hames.core.ports import (
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.loop.budget import warning_words
+from hames.loop.endings import exit_code
 from hames.loop.goal import checked_words, goal_set
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
@@ -80,9 +82,13 @@ class PersonHere:
     def __init__(self, write: Write) -> None:
         self._write = write
         self._open: list[_Question] = []
+        self._gone = False
 
     async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
-        """Put the question; anything but y or yes is no, and its words go to the model."""
+        """Put the question; anything but y or yes is no, and its words go to the model. Where nobody is there
+        any more, the answer is no."""
+        if self._gone:
+            return ApprovalAnswer(allowed=False, by=NOBODY)
         send, receive = anyio.create_memory_object_stream[str](1)
         question = _Question(send)
         self._open.append(question)
@@ -92,6 +98,8 @@ class PersonHere:
         try:
             with receive, send:
                 line = (await receive.receive()).strip()
+        except anyio.EndOfStream:
+            return ApprovalAnswer(allowed=False, by=NOBODY)
         finally:
             self._open.remove(question)
         allowed = line.lower() in ("y", "yes")
@@ -104,6 +112,12 @@ class PersonHere:
             return False
         self._open[0].reply.send_nowait(line)
         return True
+
+    def leave(self) -> None:
+        """Nobody will answer from now on."""
+        self._gone = True
+        for question in self._open:
+            question.reply.close()
 
 
 class Screen:
@@ -212,9 +226,11 @@ class Conversation:
         self._go_back = go_back
         self._reopen = reopen
         self._busy = False
+        self._code = ExitCode.DONE
 
     async def run(self, lines: AsyncIterator[str], first: str | None) -> ExitCode:
-        """Converse until the lines end. `first` are words already given."""
+        """Converse until the lines end. `first` are words already given. The exit code is that of the last
+        turn that was not done."""
         send, receive = anyio.create_memory_object_stream[str](1000)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._read, lines, send)
@@ -226,7 +242,7 @@ class Conversation:
             with receive:
                 await self._turns(receive)
             tasks.cancel_scope.cancel()
-        return ExitCode.DONE
+        return self._code
 
     async def _turns(self, receive: MemoryObjectReceiveStream[str]) -> None:
         while True:
@@ -277,6 +293,7 @@ class Conversation:
                     self._write(await self._hear(line))
                 else:
                     await send.send(f"{line}\n")
+            self._person.leave()
 
     async def _hear(self, line: str) -> str:
         """Take words in mid-turn; what to tell the person."""
@@ -296,6 +313,7 @@ class Conversation:
         self._busy = True
         ended = await interruptible(lambda: session.say(words) if words else session.go_on())
         self._busy = False
+        self._code = (ExitCode.CANCELLED if ended is None else exit_code(ended)) or self._code
         if ended is None:
             self._write("\n[stopped; what was done is kept]\n")
         elif ended.ending != "done":
