@@ -16,7 +16,7 @@ from hames.core.events import (
     Usage,
 )
 from hames.core.ids import BlobId, CallId, call_id
-from hames.core.messages import AssistantMessage, Call, Finish
+from hames.core.messages import AssistantMessage, Call, Finish, Text
 
 
 def told(*events: AnyEvent) -> Report:
@@ -65,6 +65,8 @@ def test_denied_and_lost_calls_are_named_with_the_reason() -> None:
     assert report.denied == [Told("bash", asked, "user: Bash")]
     assert report.lost == [Told("", other, "the supervisor is gone")]
     assert report.unapproved == []
+    report.take(CallFinished(asked, "failed", (Text("[outcome not known]\nthe rest"),), lost=True))
+    assert report.lost[1:] == [Told("bash", asked, "[outcome not known] the rest")]
     report.take(TurnStarted(turn=2))
     assert (report.denied, report.lost) == ([], [])
 

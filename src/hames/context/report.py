@@ -17,6 +17,10 @@ from hames.core.events import (
     TurnStarted,
 )
 from hames.core.ids import CallId
+from hames.core.messages import plain
+from hames.core.text import one_line
+
+_WHY_CHARS = 200
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -73,6 +77,8 @@ class Report(msgspec.Struct):
                 self._done(self._intended[call])
             case CallFinished(outcome="denied", call=call):
                 self.denied.append(self._told(call, self._whys.get(call, "")))
+            case CallFinished(lost=True, call=call, parts=parts):
+                self.lost.append(self._told(call, one_line(plain(parts), _WHY_CHARS)))
             case CallLost(call=call, why=why):
                 self.lost.append(self._told(call, why))
             case _:

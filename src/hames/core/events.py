@@ -389,7 +389,10 @@ class CallStarted(Event, frozen=True):
 
 
 class CallFinished(Event, frozen=True):
-    """The call is over. `parts` is what the model sees, `output` the whole of it."""
+    """The call is over. `parts` is what the model sees, `output` the whole of it. `lost`: what ran it is
+    gone, and nobody knows how it ended."""
+
+    version: ClassVar[int] = 2
 
     call: CallId
     outcome: Outcome
@@ -400,6 +403,7 @@ class CallFinished(Event, frozen=True):
     files: tuple[FileFact, ...] = ()
     todos: tuple[Todo, ...] | None = None
     tree_after: BlobId | None = None
+    lost: bool = False
 
 
 class CallLost(Event, frozen=True):

@@ -61,6 +61,7 @@ def finished(call: CallId, result: ToolResult, elapsed_s: float, repairs: Sequen
         command=result.command,
         files=result.files,
         todos=result.todos,
+        lost=result.lost,
     )
 
 

@@ -141,6 +141,7 @@ SAMPLES: tuple[AnyEvent, ...] = (
 BARE: tuple[AnyEvent, ...] = (
     UserSpoke(()),
     CallFinished(CALL, "ok", (), todos=()),
+    CallFinished(CALL, "failed", (), lost=True),
     JobFinished(JobId("3.0"), CommandFact(), None, ""),
     ModelReplied(0, 1, AssistantMessage(""), "stop", "", BlobId(_EMPTY), Usage()),
     ContextShrunk(1, ""),
