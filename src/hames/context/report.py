@@ -73,16 +73,20 @@ class Report(msgspec.Struct):
                 self._whys[call] = why or rule
             case ApprovalAnswered(call=call, by=by) if by == NOBODY:
                 self.unapproved.append(self._unapproved(call))
-            case CallFinished(outcome="ok", call=call) if call in self._intended:
-                self._done(self._intended[call])
-            case CallFinished(outcome="denied", call=call):
-                self.denied.append(self._told(call, self._whys.get(call, "")))
-            case CallFinished(lost=True, call=call, parts=parts):
-                self.lost.append(self._told(call, one_line(plain(parts), _WHY_CHARS)))
+            case CallFinished():
+                self._finished(event)
             case CallLost(call=call, why=why):
                 self.lost.append(self._told(call, why))
             case _:
                 pass
+
+    def _finished(self, event: CallFinished) -> None:
+        if event.outcome == "ok" and event.call in self._intended:
+            self._done(self._intended[event.call])
+        elif event.outcome == "denied":
+            self.denied.append(self._told(event.call, self._whys.get(event.call, "")))
+        elif event.lost:
+            self.lost.append(self._told(event.call, one_line(plain(event.parts), _WHY_CHARS)))
 
     def _done(self, call: CallIntended) -> None:
         def stands(each: Unapproved) -> bool:
