@@ -8,12 +8,13 @@ from hames.core.errors import ConfigError
 from hames.core.profiles import Price
 from hames.models import profiles
 from hames.models.profiles import (
+    Profiles,
+    Table,
     default_model,
     laid_over,
     on_wire,
     profile_of,
     providers,
-    read_providers,
     resolve,
 )
 
@@ -31,7 +32,7 @@ def test_the_providers_that_matter_are_known_the_chinese_ones_first() -> None:
 
 
 def test_each_provider_read_alone_is_as_in_the_whole_file() -> None:
-    assert dict(providers()) == read_providers(TOML)
+    assert dict(providers()) == dict(Profiles({}, tomllib.loads(TOML)))
     with pytest.raises(KeyError):
         providers()["nobody"]
 
@@ -190,12 +191,12 @@ def test_on_another_wire_a_provider_keeps_none_of_the_parameters_of_its_own() ->
 
 
 def test_calls_as_json_are_for_the_chat_wire_alone() -> None:
-    text = '[x]\nbase_url = "https://x"\nwire = "{}"\nmodels = {{}}\ntool_mode = "json_schema"'
-    provider = read_providers(text.format("chat"))["x"]
+    asked = {"base_url": "https://x", "tool_mode": "json_schema"}
+    provider = providers().over({"x": {**asked, "wire": "chat"}})["x"]
     assert provider.tool_mode == "json_schema"
     assert on_wire(provider, "responses").tool_mode == "native"
     with pytest.raises(ConfigError, match="'x': tool_mode json_schema is for the wire chat, not messages"):
-        read_providers(text.format("messages"))
+        _ = providers().over({"x": {**asked, "wire": "messages"}})["x"]
 
 
 def test_any_model_of_a_custom_server_has_cautious_facts() -> None:
@@ -227,7 +228,8 @@ def test_an_unknown_model_is_an_error_that_names_the_nearest(name: str, said: st
 
 
 def test_a_provider_of_the_users_own_is_read_like_ours() -> None:
-    known = read_providers("""
+    known = providers().over(
+        tomllib.loads("""
         [mine]
         base_url = "http://h/v1"
         wire = "chat"
@@ -236,6 +238,7 @@ def test_a_provider_of_the_users_own_is_read_like_ours() -> None:
         extra = { top_p = 0.5, nested = { a = [1] } }
         models.m = { window = 2000, max_output = 100 }
     """)
+    )
     profile = resolve("mine", known)
     assert profile == profile_of(known["mine"], "m")
     assert {key: bytes(value) for key, value in profile.provider.extra.items()} == {
@@ -244,15 +247,7 @@ def test_a_provider_of_the_users_own_is_read_like_ours() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("x = [", "TOML"),
-        ("[mine]\nbase_url = 1", "'mine'"),
-        ("[mine]\nnonsense = 1", "'mine'"),
-        ("mine = 3", "'mine'"),
-    ],
-)
-def test_a_profile_that_does_not_fit_is_an_error_that_names_it(text: str, said: str) -> None:
-    with pytest.raises(ConfigError, match=said):
-        read_providers(text)
+@pytest.mark.parametrize("said", [{"base_url": 1}, {"nonsense": 1}])
+def test_a_profile_that_does_not_fit_is_an_error_that_names_it(said: Table) -> None:
+    with pytest.raises(ConfigError, match="'mine'"):
+        _ = providers().over({"mine": said})["mine"]

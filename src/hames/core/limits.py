@@ -72,9 +72,6 @@ PARALLEL_CALLS = 8
 CALLS_PER_REPLY = 128
 """More calls than this in one reply are refused, each with a result that says so."""
 
-PREFIX_BYTES = 6 * 1000
-"""System prompt and tools together, on the wire."""
-
 SHRINK_SHARE = 0.8
 """The share of the context window at which history is shrunk."""
 

@@ -79,15 +79,6 @@ def providers() -> Profiles:
         return Profiles(_parts(file), {})
 
 
-def read_providers(text: str) -> Mapping[str, Provider]:
-    """Providers from TOML. Raises `ConfigError` for what does not fit."""
-    try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the provider profiles are not valid TOML: {error}") from error
-    return {name: _provider(name, table) for name, table in tables.items()}
-
-
 def laid_over(base: Table, own: Table) -> Table:
     """A provider's table with what another one says of it: only that is changed.
 

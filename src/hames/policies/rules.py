@@ -37,40 +37,35 @@ class Confinement(msgspec.Struct, frozen=True):
 
 
 class RulePolicy:
-    """A `Policy` of a mode and layers of rules. Changing the mode makes a new one."""
+    """A `Policy` of a mode and layers of rules."""
 
     def __init__(self, mode: Mode, layers: Sequence[Layer], ground: Ground) -> None:
         """Read all rules. Raises `ConfigError`, naming the rule and its layer."""
-        self.mode: Mode = mode
-        self._layers: tuple[Layer, ...] = tuple(layers)
+        self._mode: Mode = mode
         self._ground = ground
-        for layer in self._layers:
+        for layer in layers:
             if layer.name == "project" and layer.allow:
                 raise ConfigError(
                     "permissions.allow (project): a project may only tighten permissions; move the rule"
                     f' "{layer.allow[0]}" to your own settings'
                 )
-        self._deny = self._read("deny")
-        self._ask = self._read("ask")
-        self._allow = self._read("allow")
+        self._deny = self._read(layers, "deny")
+        self._ask = self._read(layers, "ask")
+        self._allow = self._read(layers, "allow")
 
-    def _read(self, effect: RuleEffect) -> tuple[Rule, ...]:
+    def _read(self, layers: Sequence[Layer], effect: RuleEffect) -> tuple[Rule, ...]:
         rules: list[Rule] = []
-        for layer in self._layers:
+        for layer in layers:
             texts = {"deny": layer.deny, "ask": layer.ask, "allow": layer.allow}[effect]
             rules.extend(read_rule(text, effect, layer.name, self._ground) for text in texts)
         return tuple(rules)
-
-    def with_mode(self, mode: Mode) -> "RulePolicy":
-        """The same rules over another mode."""
-        return RulePolicy(mode, self._layers, self._ground)
 
     def judge(self, subject: Subject, effect: Effect) -> Judgement:
         """The verdict on a call. Never fails."""
         denied = _first(self._deny, subject)
         if denied:
             return Judgement("deny", denied.label, "a rule forbids it")
-        base = judge_by_mode(self.mode, subject, effect, self._ground)
+        base = judge_by_mode(self._mode, subject, effect, self._ground)
         if base.verdict == "deny":
             return base
         asked = _first(self._ask, subject)

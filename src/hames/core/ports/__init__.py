@@ -18,7 +18,6 @@ from hames.core.ports.commands import (
     SandboxReport,
 )
 from hames.core.ports.files import (
-    FileAnswer,
     Files,
     ReadQuery,
     ReadResult,
@@ -150,7 +149,6 @@ __all__ = [
     "SearchQuery",
     "SearchResult",
     "Files",
-    "FileAnswer",
     "ToolSpec",
     "Subject",
     "WentBack",

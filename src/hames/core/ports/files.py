@@ -4,7 +4,6 @@ from typing import Protocol
 
 import msgspec
 
-from hames.core.errors import FileTrouble
 from hames.core.events import FileFact
 
 
@@ -78,11 +77,3 @@ class Files(Protocol):
     async def search(self, query: SearchQuery) -> SearchResult: ...
 
     async def close(self) -> None: ...
-
-
-class FileAnswer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the file worker says of a failed request."""
-
-    trouble: FileTrouble
-    path: str
-    message: str
