@@ -189,6 +189,14 @@ def test_an_effort_is_asked_for_in_the_providers_words(effort: str | None, sent:
     assert ChatWire(DEEPSEEK).tail(AskOptions(effort=effort)) == begin + sent + b"}"
 
 
+def test_an_effort_stands_for_what_is_sent_else_and_no_parameter_is_sent_twice() -> None:
+    extra = {"thinking": msgspec.Raw(b'{"type":"enabled"}'), "top_p": msgspec.Raw(b"0.5")}
+    wire = ChatWire(msgspec.structs.replace(DEEPSEEK, extra=extra))
+    begin = b'],"stream":true,"stream_options":{"include_usage":true}'
+    assert wire.tail(AskOptions(effort="none")) == begin + b',"thinking":{"type":"disabled"},"top_p":0.5}'
+    assert wire.tail(AskOptions()) == begin + b',"thinking":{"type":"enabled"},"top_p":0.5}'
+
+
 def test_the_parameters_follow_the_provider() -> None:
     provider = msgspec.structs.replace(
         CUSTOM,

@@ -52,6 +52,9 @@ _MEDIA = {
     "GIF image": "image/gif",
     "WebP image": "image/webp",
 }
+PICTURE_TYPES = frozenset(_MEDIA.values())
+"""The media types of pictures that models can be shown: what strict servers take."""
+
 _SAMPLE_BYTES = 8192
 
 

@@ -1,6 +1,5 @@
 """The wire of OpenAI Chat Completions: from messages to request bytes. Pure."""
 
-from binascii import b2a_base64
 from collections.abc import Mapping
 
 import msgspec
@@ -20,7 +19,7 @@ from hames.core.messages import (
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import Provider
 from hames.models.chat_reader import DETAILS, ChatReader, reasoning_field
-from hames.models.pictures import words_of
+from hames.models.pictures import data_url, words_of
 
 _encode = msgspec.json.encode
 _specs = msgspec.json.Decoder(list[ToolSpec])
@@ -46,9 +45,6 @@ class ChatWire:
         self._provider = provider
         self._model = model
         self._sees = sees
-        self._extra = b"".join(
-            b"," + _encode(key) + b":" + bytes(value) for key, value in provider.extra.items()
-        )
 
     def head(self, pinned: Pinned) -> bytes:
         parts = [b'{"model":', _encode(pinned.model)]
@@ -77,19 +73,21 @@ class ChatWire:
             parts.append(b',"stream_options":{"include_usage":true}')
         if options.max_tokens is not None:
             parts += [b",", _encode(self._provider.max_tokens_field), b":%d" % options.max_tokens]
-        if options.effort is not None:
-            parts.append(self._effort(options.effort))
-        parts += [self._extra, b"}"]
+        asked = self._effort(options.effort)
+        extra = {key: value for key, value in self._provider.extra.items() if key not in asked}
+        for key, value in (*asked.items(), *extra.items()):
+            parts += [b",", _encode(key), b":", bytes(value)]
+        parts.append(b"}")
         return b"".join(parts)
 
     def reader(self) -> ChatReader:
         return ChatReader(self._provider, self._model)
 
-    def _effort(self, effort: str) -> bytes:
-        parameters = self._provider.efforts.get(effort)
-        if parameters is None:
-            return b',"reasoning_effort":' + _encode(effort)
-        return b"".join(b"," + _encode(key) + b":" + bytes(value) for key, value in parameters.items())
+    def _effort(self, effort: str | None) -> Mapping[str, msgspec.Raw]:
+        if effort is None:
+            return {}
+        named = self._provider.efforts.get(effort)
+        return {"reasoning_effort": msgspec.Raw(_encode(effort))} if named is None else named
 
     def _content(self, parts: tuple[Part, ...], images: Mapping[BlobId, bytes]) -> bytes:
         if not self._sees or not any(isinstance(part, Image) for part in parts):
@@ -99,10 +97,8 @@ class ChatWire:
             if isinstance(part, Text):
                 items.append(b'{"type":"text","text":' + _encode(part.text) + b"}")
             else:
-                url = f"data:{part.media_type};base64,".encode() + b2a_base64(
-                    images[part.blob], newline=False
-                )
-                items.append(b'{"type":"image_url","image_url":{"url":' + _encode(url.decode()) + b"}}")
+                url = _encode(data_url(part, images))
+                items.append(b'{"type":"image_url","image_url":{"url":' + url + b"}}")
         return b"[" + b",".join(items) + b"]"
 
     def _assistant(self, message: AssistantMessage) -> bytes:

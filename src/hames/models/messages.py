@@ -19,10 +19,11 @@ from hames.core.messages import (
 )
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import ModelProfile
+from hames.core.text import PICTURE_TYPES
 from hames.models.calls import is_object, is_plain, sent_id
 from hames.models.messages_blocks import maker, replayed, words_block
 from hames.models.messages_reader import MessagesReader
-from hames.models.pictures import KINDS, words_of
+from hames.models.pictures import words_of
 
 _encode = msgspec.json.encode
 _specs = msgspec.json.Decoder(list[ToolSpec])
@@ -111,7 +112,7 @@ class MessagesWire:
         return b"[" + b",".join(blocks) + b"]"
 
     def _shows(self, part: Part) -> bool:
-        return self._sees and isinstance(part, Image) and part.media_type in KINDS
+        return self._sees and isinstance(part, Image) and part.media_type in PICTURE_TYPES
 
     def _result(self, message: ToolMessage, images: Mapping[BlobId, bytes]) -> bytes:
         content = self._content(message.parts, images)

@@ -1,6 +1,5 @@
 """The wire of OpenAI Responses, without state on the server: from messages to request bytes. Pure."""
 
-from binascii import b2a_base64
 from collections.abc import Mapping
 
 import msgspec
@@ -19,8 +18,9 @@ from hames.core.messages import (
 )
 from hames.core.ports import AskOptions, Pinned, ToolSpec
 from hames.core.profiles import ModelProfile
+from hames.core.text import PICTURE_TYPES
 from hames.models.calls import sent_id
-from hames.models.pictures import KINDS, words_of
+from hames.models.pictures import data_url, words_of
 from hames.models.responses_layout import Called, Item, Said, Thought, plain_items, read_layout
 from hames.models.responses_reader import ResponsesReader
 
@@ -153,8 +153,6 @@ def _called(name: str, call: Call) -> bytes:
 
 
 def _part(part: Part, images: Mapping[BlobId, bytes]) -> bytes:
-    if isinstance(part, Image) and part.media_type in KINDS:
-        data = b2a_base64(images[part.blob], newline=False).decode()
-        url = _encode(f"data:{part.media_type};base64,{data}")
-        return b'{"type":"input_image","detail":"auto","image_url":%b}' % url
+    if isinstance(part, Image) and part.media_type in PICTURE_TYPES:
+        return b'{"type":"input_image","detail":"auto","image_url":%b}' % _encode(data_url(part, images))
     return b'{"type":"input_text","text":%b}' % _encode(words_of(part, "the server does not take this kind"))
