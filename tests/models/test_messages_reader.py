@@ -280,6 +280,7 @@ FAILURES = {
     "a refusal beside a call": (text("x") + tool("{}") + stop("refusal"), "refused"),
     "a block of another shape": (event("content_block_start", index=0, content_block=5), "malformed"),
     "an event of another shape": (event("content_block_delta", index="x"), "malformed"),
+    "a block that is not there": (event("content_block_start", index=0) + stop("end_turn"), "malformed"),
     "overloaded": (text("x") + error("overloaded_error", "Busy"), "overload"),
     "an error of the server": (error("api_error", "Oops"), "overload"),
     "a time-out of the server": (error("timeout_error", "Slow"), "overload"),

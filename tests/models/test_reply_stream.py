@@ -1,24 +1,65 @@
+import msgspec
 import pytest
 
 from hames.core.errors import ModelError
 from hames.core.messages import AssistantMessage
+from hames.core.ports import Alive, Delta, TextDelta
 from hames.models.reply_stream import ReplyStream
 
+_said = msgspec.json.Decoder(str | dict[str, str])
 
-def test_a_body_that_is_one_value_gives_no_events_and_is_kept_whole() -> None:
-    stream = ReplyStream("acme")
-    assert stream.feed(b'  {"a"') == []
-    assert stream.feed(b": 1}") == []
+
+def read(data: bytes, deltas: list[Delta]) -> None:
+    said = _said.decode(data)
+    deltas.append(TextDelta(said if isinstance(said, str) else said["a"]))
+
+
+def test_a_body_that_is_one_value_is_read_at_its_end_as_it_is() -> None:
+    stream, bodies = ReplyStream("acme"), list[bytes]()
+    for data in (b'  {"a"', b": 1}"):
+        assert stream.feed(data, lambda body, _: bodies.append(body)) == []
     assert stream.is_whole
-    assert stream.raw == b'  {"a": 1}'
+    stream.end(lambda body, _: bodies.append(body))
+    assert bodies == [b'  {"a": 1}'] == [stream.raw]
 
 
-def test_events_come_as_they_are_complete() -> None:
+def test_events_are_read_as_they_are_complete() -> None:
     stream = ReplyStream("acme")
-    assert stream.feed(b"data: on") == []
-    assert stream.feed(b"e\n\n: alive\n\ndata: two") == [b"one", None]
-    assert stream.end() == [b"two"]
-    assert not stream.is_whole
+    assert stream.feed(b'data: "on', read) == []
+    assert stream.feed(b'e"\n\n: alive\n\ndata: [DONE]\n\ndata: "two', read) == [
+        TextDelta("one"),
+        Alive(queued=True),
+    ]
+    stream.end(read)
+    assert (stream.is_whole, stream.unreadable, stream.misshapen) == (False, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("event", "told", "trouble"),
+    [
+        (rb'"a\ud83d b"', "a\ufffd b", (0, False, 1)),
+        (rb'{"a": "\ud83d"}', "\ufffd", (0, False, 1)),
+        (rb'{"b": "\ud83d", "a": 1}', "", (0, True, 1)),
+        (b'{"a": 1}', "", (0, True, 0)),
+        (b"[1]", "", (1, False, 0)),
+        (b"no JSON", "", (1, False, 0)),
+        (b'"\xff"', "", (1, False, 0)),
+    ],
+)
+def test_what_cannot_be_read_of_an_event_is_noted(
+    event: bytes, told: str, trouble: tuple[int, bool, int]
+) -> None:
+    stream = ReplyStream("acme")
+    assert stream.feed(b"data: %b\n\n" % event, read) == ([TextDelta(told)] if told else [])
+    assert (stream.unreadable, bool(stream.misshapen), len(stream.repairs)) == trouble
+
+
+def test_what_the_server_says_of_its_failure_counts_most() -> None:
+    stream = ReplyStream("acme")
+    stream.error, stream.misshapen = b'{"message":"too many requests"}', "Expected `str`"
+    with pytest.raises(ModelError, match="acme broke off with an error: too many") as caught:
+        stream.check_end(b"raw", is_ended=True)
+    assert (caught.value.kind, caught.value.raw) == ("rate", b"raw")
 
 
 def test_an_event_that_cannot_be_read_counts_more_than_an_end() -> None:

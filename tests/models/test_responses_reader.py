@@ -410,6 +410,12 @@ def test_the_window_that_an_error_names_is_kept() -> None:
     assert (caught.value.kind, caught.value.window) == ("overflow", 65_536)
 
 
+def test_half_a_character_in_a_whole_body_is_replaced() -> None:
+    body = rb'{"status":"completed","output":[{"type":"message","content":[{"text":"a\ud83d b"}]}]}'
+    found = reply(body)
+    assert (found.message.text, found.repairs) == ("a\ufffd b", ("half a character was replaced",))
+
+
 def test_an_unknown_event_may_have_any_shape() -> None:
     odd = event("code_interpreter.delta", delta={"x": 1}, output_index="first") + b'data: {"type": 5}\n\n'
     odd += event("mcp_call.failed", error={"message": "that tool is broken"})

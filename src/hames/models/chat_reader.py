@@ -1,20 +1,16 @@
 """Reads a reply of Chat Completions, streamed or whole. Pure."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from hames.core.errors import ModelError
 from hames.core.events import Usage
 from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
-from hames.core.ports import Alive, CallDelta, Delta, ReasoningDelta, Reply, TextDelta
+from hames.core.ports import CallDelta, Delta, ReasoningDelta, Reply, TextDelta
 from hames.core.profiles import Provider
 from hames.models.calls import is_object
 from hames.models.chat_calls import CallPiece, CallsReader
 from hames.models.chat_thoughts import DetailsReader
-from hames.models.failures import stream_failure
 from hames.models.reply_stream import NOTHING, ReplyStream
-from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
     "stop": "stop",
@@ -106,15 +102,12 @@ class ChatReader:
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        return self._take(self._stream.feed(data))
+        return self._stream.feed(data, self._read)
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
         stream, raw = self._stream, self._stream.raw
-        if stream.is_whole:
-            self._read(raw, [])
-        else:
-            self._take(stream.end())
+        stream.end(self._read)
         self._raise_trouble(raw)
         calls, repairs = self._calls.calls(raw)
         finish = self._finished(calls, raw)
@@ -131,20 +124,9 @@ class ChatReader:
             repairs=stream.all_repairs(repairs),
         )
 
-    def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
-        deltas: list[Delta] = []
-        for event in events:
-            if event is None:
-                deltas.append(Alive(queued=True))
-            elif event != b"[DONE]":
-                self._read(event, deltas)
-        return deltas
-
     def _read(self, data: bytes, deltas: list[Delta]) -> None:
         """Take in one event, or the whole body of a server that does not stream."""
-        event = self._decoded(data)
-        if event is None:
-            return
+        event = _events.decode(data)
         if event.model:
             self._model = event.model
         if event.choices:
@@ -158,28 +140,6 @@ class ChatReader:
             self._count(event.usage)
         if event.error not in NOTHING and not self._stream.error:
             self._stream.error = bytes(event.error)
-
-    def _decoded(self, data: bytes) -> _Event | None:
-        try:
-            return _events.decode(data)
-        except msgspec.ValidationError as error:
-            if data.lstrip()[:1] == b"{":
-                self._stream.misshapen = self._stream.misshapen or str(error)
-            else:
-                self._stream.unreadable += 1
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return self._mended(data)
-        return None
-
-    def _mended(self, data: bytes) -> _Event | None:
-        """An event with half a surrogate pair, which some servers send where they cut an emoji."""
-        try:
-            event = _events.decode(without_halves(data))
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._stream.unreadable += 1
-            return None
-        self._stream.repairs.append("half a character was replaced")
-        return event
 
     def _add(self, delta: _Delta, deltas: list[Delta], *, whole: bool) -> None:
         # Where a server sends its reasoning twice, `reasoning` is the name that it reads back.
@@ -225,8 +185,6 @@ class ChatReader:
 
     def _raise_trouble(self, raw: bytes) -> None:
         name = self._provider.name
-        if self._stream.error:
-            raise stream_failure(self._stream.error, name, raw)
         self._stream.check_end(raw, is_ended=bool(self._finish))
         if self._finish in _BROKEN_OFF:
             raise ModelError("overload", f"{name} broke the reply off: {self._finish}", raw=raw)

@@ -1,7 +1,5 @@
 """Reads a reply of Anthropic Messages, streamed or whole. Pure."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from hames.core.errors import ModelError
@@ -10,10 +8,8 @@ from hames.core.messages import AssistantMessage, Call, Finish, Reasoning
 from hames.core.ports import Alive, Delta, Reply
 from hames.core.profiles import ModelProfile
 from hames.models.calls import is_object
-from hames.models.failures import stream_failure
 from hames.models.messages_blocks import BlockDelta, BlocksReader, maker
 from hames.models.reply_stream import NOTHING, ReplyStream
-from hames.models.sse import without_halves
 
 _FINISH: dict[str, Finish] = {
     "end_turn": "stop",
@@ -85,16 +81,13 @@ class MessagesReader:
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        return self._take(self._stream.feed(data))
+        return self._stream.feed(data, self._read)
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
         stream, raw = self._stream, self._stream.raw
-        if stream.is_whole:
-            self._read(raw, [], whole=True)
-        else:
-            self._take(stream.end())
-        self._raise_trouble(raw)
+        stream.end(self._read)
+        stream.check_end(raw, is_ended=bool(self._finish))
         calls, repairs = self._blocks.calls(raw)
         text = self._blocks.text
         finish, calls = self._finished(calls, text, raw)
@@ -113,39 +106,19 @@ class MessagesReader:
             repairs=stream.all_repairs(repairs),
         )
 
-    def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
-        deltas: list[Delta] = []
-        for event in events:
-            if event is None:
-                deltas.append(Alive(queued=True))
-            else:
-                self._read(event, deltas)
-        return deltas
-
-    def _read(self, data: bytes, deltas: list[Delta], *, whole: bool = False) -> None:
+    def _read(self, data: bytes, deltas: list[Delta]) -> None:
         """Take in one event, or the whole body of a server that does not stream."""
-        try:
-            event = _events.decode(data)
-        except msgspec.ValidationError as error:
-            self._note_shape(data, error)
-            return
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            mended = without_halves(data)
-            if mended == data:
-                self._stream.unreadable += 1
-            else:
-                self._stream.repairs.append("half a character was replaced")
-                self._read(mended, deltas, whole=whole)
-            return
+        event = _events.decode(data)
         if event.type == "content_block_delta" and event.delta is not None:
             self._blocks.add(event.index, event.delta, deltas)
             return
         try:
-            self._read_rare(event, data, deltas, whole=whole)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._note_shape(data, error)
+            self._read_rare(event, data, deltas)
+        except msgspec.DecodeError as error:
+            # The event is JSON; a part of it that is not even there does not count as skipped.
+            raise msgspec.ValidationError(str(error)) from error
 
-    def _read_rare(self, event: _Event, data: bytes, deltas: list[Delta], *, whole: bool) -> None:
+    def _read_rare(self, event: _Event, data: bytes, deltas: list[Delta]) -> None:
         """What comes a few times in a reply. Kinds that are not known are passed over."""
         match event.type:
             case "ping":
@@ -158,17 +131,11 @@ class MessagesReader:
                 if event.delta is not None and event.delta.stop_reason:
                     self._finish, self._stop = event.delta.stop_reason, bytes(event.delta.stop_details)
                 self._count(event.usage)
-            case "message" if whole:
+            case "message" if self._stream.is_whole:
                 self._begin(_messages.decode(data), deltas)
             case _:
                 if event.error not in NOTHING and not self._stream.error:
                     self._stream.error = bytes(event.error)
-
-    def _note_shape(self, data: bytes, error: Exception) -> None:
-        if data.lstrip()[:1] == b"{":
-            self._stream.misshapen = self._stream.misshapen or str(error)
-        else:
-            self._stream.unreadable += 1
 
     def _begin(self, message: _Message, deltas: list[Delta]) -> None:
         self._model = message.model or self._model
@@ -195,11 +162,6 @@ class MessagesReader:
             later.output_tokens or was.output_tokens,
             later.output_tokens_details or was.output_tokens_details,
         )
-
-    def _raise_trouble(self, raw: bytes) -> None:
-        if self._stream.error:
-            raise stream_failure(self._stream.error, self._name, raw)
-        self._stream.check_end(raw, is_ended=bool(self._finish))
 
     def _finished(self, calls: tuple[Call, ...], text: str, raw: bytes) -> tuple[Finish, tuple[Call, ...]]:
         """Why the model stopped, and the calls that are whole."""

@@ -1,7 +1,6 @@
 """Reads a reply of OpenAI Responses, streamed or whole. Pure."""
 
 import re
-from collections.abc import Sequence
 
 import msgspec
 
@@ -13,7 +12,6 @@ from hames.models.calls import is_object
 from hames.models.failures import stream_failure
 from hames.models.reply_stream import NOTHING, ReplyStream
 from hames.models.responses_items import ItemsReader
-from hames.models.sse import without_halves
 
 _INCOMPLETE: dict[str, Finish] = {"max_output_tokens": "length", "content_filter": "filter"}
 
@@ -113,15 +111,12 @@ class ResponsesReader:
 
     def feed(self, data: bytes) -> list[Delta]:
         """What these bytes complete."""
-        return self._take(self._stream.feed(data))
+        return self._stream.feed(data, self._read)
 
     def finish(self, first_byte_s: float) -> Reply:
         """The reply, or the `ModelError` that says why there is none."""
         stream, raw = self._stream, self._stream.raw
-        if stream.is_whole:
-            self._read_whole(raw)
-        else:
-            self._take(stream.end())
+        stream.end(self._read)
         ended = self._ended(raw)
         items = self._items
         calls, repairs = items.calls(raw)
@@ -138,35 +133,18 @@ class ResponsesReader:
             repairs=stream.all_repairs(repairs),
         )
 
-    def _take(self, events: Sequence[bytes | None]) -> list[Delta]:
-        deltas: list[Delta] = []
-        for data in events:
-            if data is None:
-                deltas.append(Alive(queued=True))
-            elif data != b"[DONE]":
-                self._try(data, deltas)
-        return deltas
-
-    def _try(self, data: bytes, deltas: list[Delta]) -> None:
-        """Take in one event. One that is not read may have any shape."""
+    def _read(self, data: bytes, deltas: list[Delta]) -> None:
+        """Take in one event, or the whole body of a server that does not stream."""
+        if self._stream.is_whole:
+            self._close(_responses.decode(data), "", deltas)
+            return
         try:
-            self._read(_events.decode(data), data, deltas)
-        except msgspec.ValidationError as error:
+            self._read_event(_events.decode(data), data, deltas)
+        except msgspec.ValidationError:
             if _name(data) in _READ:
-                self._stream.misshapen = self._stream.misshapen or str(error)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._mend(data, deltas)
+                raise
 
-    def _mend(self, data: bytes, deltas: list[Delta]) -> None:
-        """Take in an event with half a surrogate pair, which some servers send where they cut an emoji."""
-        try:
-            self._read(_events.decode(without_halves(data)), data, deltas)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._stream.unreadable += 1
-        else:
-            self._stream.repairs.append("half a character was replaced")
-
-    def _read(self, event: _Event, data: bytes, deltas: list[Delta]) -> None:
+    def _read_event(self, event: _Event, data: bytes, deltas: list[Delta]) -> None:
         said = event.delta or ""
         match event.type:
             case "response.output_text.delta":
@@ -198,14 +176,6 @@ class ResponsesReader:
                 self._fail(bytes(event.error))
             case _:
                 pass
-
-    def _read_whole(self, raw: bytes) -> None:
-        try:
-            self._close(_responses.decode(raw), "", [])
-        except msgspec.ValidationError as error:
-            self._stream.misshapen = str(error)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            self._stream.unreadable += 1
 
     def _close(self, response: _Response, how: str, deltas: list[Delta]) -> None:
         """The last event, or the whole body. What it says of its state counts before its name."""
