@@ -179,7 +179,7 @@ async def test_only_so_many_unused_connections_are_kept() -> None:
         for exchange in [await http.post(to(url)) for _ in range(IDLE_MOST + 3)]:
             await body_of(exchange)
         await body_of(await http.post(to(url)))
-        for _ in range(2):
+        for _ in range(3):
             await asyncio.wait_for(left.acquire(), 5)
         assert left.locked()
     assert len(echo.connections) == IDLE_MOST + 3

@@ -51,7 +51,7 @@ class Connection:
         return not self._arrivals.poll(0)
 
     def at_hand(self) -> bytes:
-        """All that TLS holds already; to whoever waits it gives it piece by piece. None if it holds nothing.
+        """All that TLS holds already, which it gives piece by piece to whoever waits; nothing without TLS.
 
         Raises `OSError` once all before it has been given. An end is not told here: whoever waits is told.
         """
@@ -194,16 +194,15 @@ class HttpClient:
     async def _kept(self, address: Address) -> Connection | None:
         idle = self._idle.get(_target(address), [])
         oldest = self._clock.elapsed() - IDLE_S
-        found = None
-        while idle and found is None:
-            connection = idle.pop()
-            if connection.used_at is not None and connection.used_at >= oldest and connection.quiet():
-                found = connection
-            else:
-                await connection.drop()
         while len(idle) > IDLE_MOST:
             await idle.pop(0).drop()
-        return found
+        # Nothing is awaited once one is found: a cancelled request would leave it open.
+        while idle:
+            connection = idle.pop()
+            if connection.used_at is not None and connection.used_at >= oldest and connection.quiet():
+                return connection
+            await connection.drop()
+        return None
 
     async def _send(self, connection: Connection, address: Address, pieces: list[bytes]) -> bool:
         """False when the connection was gone before the last bytes were handed over."""
