@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from hames.core.paths import is_within
 from hames.core.ports import SandboxPolicy
-from hames.sandboxes.mounts import SCRATCH, SHARED, Kind, Mount, plan_mounts
+from hames.sandboxes.mounts import SCRATCH, Kind, Mount, plan_mounts
+from hames.sandboxes.runtime import SHARED
 
 names = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map(lambda names: "/" + "/".join(names))
 paths = st.builds(str.__add__, st.sampled_from(["", "", "/tmp", "/var/tmp"]), names)

@@ -11,10 +11,9 @@ import pytest
 from hames.core.errors import Fenced, LauncherError
 from hames.core.ids import JobId
 from hames.core.ports import CommandSpec, Sandbox
-from hames.sandboxes.connection import FENCED
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
-from hames.sandboxes.runtime import mark_of
+from hames.sandboxes.runtime import FENCED, mark_of
 from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.wire import Frames, encode
 from hames.testing.launcher_suite import ENOUGH_S, alive, until_said

@@ -7,12 +7,12 @@ import sys
 from hames.core.errors import ConfigError
 from hames.core.ports import CommandSpec, LaunchPlan, SandboxPolicy, SandboxReport
 from hames.sandboxes.mounts import Mount, plan_mounts
+from hames.sandboxes.pipes import STATUS
 from hames.sandboxes.present import Present
 from hames.sandboxes.probe import MISSING, Trial
 from hames.sandboxes.process import PYTHON
-from hames.sandboxes.runtime import SCRATCH
+from hames.sandboxes.runtime import SHARED
 
-_STATUS_FD = 4
 _NAMESPACES = (
     "--unshare-user",
     "--unshare-ipc",
@@ -45,7 +45,6 @@ _KERNEL = (
 )
 """Settings of the kernel that the user 0 may change without any capability: shown, never written."""
 
-_SHARED_NAMES = dict(SCRATCH)
 _LOADER = ("LD_", "GLIBC_TUNABLES", "GCONV_PATH", "LOCPATH", "NLSPATH")
 
 
@@ -95,7 +94,7 @@ class Bubblewrap:
             self._program or "/usr/bin/bwrap",
             *self._boundary(spec.scratch),
             "--json-status-fd",
-            str(_STATUS_FD),
+            str(STATUS),
             *(part for name in inside for part in ("--setenv", name, spec.env[name])),
             "--chdir",
             spec.cwd,
@@ -174,7 +173,7 @@ def _add(arguments: list[str], sealed: list[str], mount: Mount, shared: str) -> 
         case "scratch":
             arguments += ("--tmpfs", path)
         case "shared":
-            arguments += ("--bind", os.path.join(shared, _SHARED_NAMES[path]), path)
+            arguments += ("--bind", os.path.join(shared, SHARED[path]), path)
         case "read":
             arguments += ("--ro-bind", path, path)
         case "write":

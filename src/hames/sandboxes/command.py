@@ -10,6 +10,7 @@ import os
 import select
 import time
 
+from hames.sandboxes.pipes import first_inside, has_run, last_path
 from hames.sandboxes.process_tree import SIGKILL, SIGTERM, adopted, end_adopted, kill
 from hames.sandboxes.runtime import COPY_BYTES, JOB, SANDBOX
 from hames.sandboxes.spawn import spawn
@@ -236,7 +237,7 @@ class Command:
         self._facts.exit = os.waitstatus_to_exitcode(status)
         self._facts.count(used.ru_utime + used.ru_stime, used.ru_maxrss)
         self._close("main")
-        self._facts.cwd = _last_path(self._read("control"))
+        self._facts.cwd = last_path(self._read("control"))
         if self._confined:
             self._read_status()
         self.state = "ending"
@@ -275,8 +276,7 @@ class Command:
             self._take_output(_DRAIN_CHUNKS)
         for name in list(self._fds):
             self._close(name)
-        # Bubblewrap reports an exit code only for a command that it has really started.
-        if self._confined and (self._facts.exit or 0) > 0 and b'"exit-code": ' not in self._status:
+        if self._confined and (self._facts.exit or 0) > 0 and not has_run(self._status):
             said = self.spool.slice(0, _REASON_BYTES)[1].decode("utf-8", "replace")
             self._facts.problem = said.strip() or "the sandbox ended before the command, without a word"
         if self.spool.total == self.spool.kept <= COPY_BYTES:
@@ -306,16 +306,3 @@ class Command:
 
     def _sizes(self) -> Items:
         return [("total", str(self.spool.total)), ("kept", str(self.spool.kept))]
-
-
-def first_inside(status: bytes) -> int:
-    """The sandbox's init, by what bubblewrap has said so far; 0 when it has not said."""
-    digits = status.partition(b'"child-pid": ')[2].partition(b",")[0]
-    return int(digits) if digits.isdigit() else 0
-
-
-def _last_path(control: bytes) -> str:
-    """The last absolute path that came whole on the control pipe."""
-    lines = control.split(b"\n")[:-1]
-    paths = [line for line in lines if line.startswith(b"/") and b"\0" not in line]
-    return paths[-1].decode("utf-8", "surrogateescape") if paths else ""

@@ -16,11 +16,10 @@ from typing import NamedTuple
 import anyio
 
 from hames.core.errors import ArgumentProblem, LauncherError
-from hames.sandboxes.runtime import LOG, SOCKET, read_epoch
+from hames.sandboxes.runtime import FENCED, LOG, SOCKET, read_epoch
 from hames.sandboxes.unowned import end_unowned
 from hames.sandboxes.wire import Frame, Frames, Items, encode
 
-FENCED = "another owner has taken the session over"
 _CLOSE_S = 10.0
 _LEAVE_MS = 2000
 

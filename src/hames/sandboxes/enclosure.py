@@ -7,7 +7,7 @@ from _socket import AF_INET, SOCK_DGRAM, if_nameindex, socket
 from fcntl import ioctl
 
 _NEW_MOUNTS, _NEW_USER, _NEW_NETWORK = 0x00020000, 0x10000000, 0x40000000
-_SET_FLAGS = 0x8914
+_GET_FLAGS, _SET_FLAGS = 0x8913, 0x8914
 _UP = 0x1 | 0x40
 _REQUEST_BYTES = 40
 
@@ -49,7 +49,7 @@ def _is_up(name: str) -> bool:
     """Some kernels put tunnels that are down into every new network."""
     control = socket(AF_INET, SOCK_DGRAM)
     try:
-        found = ioctl(control.fileno(), 0x8913, name.encode().ljust(_REQUEST_BYTES, b"\0"))
+        found = ioctl(control.fileno(), _GET_FLAGS, name.encode().ljust(_REQUEST_BYTES, b"\0"))
     finally:
         control.close()
     return bool(found[16] & 1)

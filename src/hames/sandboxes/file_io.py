@@ -4,9 +4,7 @@ import os
 import stat
 from hashlib import sha256
 
-from hames.sandboxes.wire import Items
-
-Answer = tuple[Items, bytes]
+from hames.sandboxes.wire import Answer
 
 READ_BYTES = 1024 * 1024 * 1024
 """A larger file is not read here: its hash alone would take seconds."""

@@ -10,9 +10,7 @@ import select
 
 from hames.sandboxes.file_io import Refusal, read_lines, remove_whole, write_whole
 from hames.sandboxes.search import run_search
-from hames.sandboxes.wire import Frame, Frames, Items, encode
-
-Answer = tuple[Items, bytes]
+from hames.sandboxes.wire import Answer, Frame, Frames, encode
 
 _NEAR = 5
 _LISTED = 5000

@@ -252,7 +252,7 @@ class SandboxFiles:
         worker = _Worker(connection, job, here)
         try:
             await connection.tell([*request, ("stdio", "1")], [there.fileno()])
-        except (LauncherError, anyio.get_cancelled_exc_class()):
+        except BaseException:
             here.close()
             raise
         finally:

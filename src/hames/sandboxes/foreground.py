@@ -11,7 +11,7 @@ import anyio
 from hames.core.errors import SandboxError
 from hames.core.ids import JobId
 from hames.core.ports import CommandSpec, LaunchPlan, Sandbox
-from hames.sandboxes.command import first_inside
+from hames.sandboxes.pipes import STATUS, first_inside, has_run
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGWINCH)
 _AS_A_SHELL = ("/bin/sh", "-c", 'cd -- "$1" || exit 125; shift; exec "$@"', "sh")
@@ -37,7 +37,7 @@ def _spawn(plan: LaunchPlan) -> _Started:
         for fd in map(int, os.listdir("/proc/self/fd"))
         if fd > 2 and fd != status_end and _inherited(fd)
     ]
-    actions = [*closed, (os.POSIX_SPAWN_DUP2, status_end, 4)]
+    actions = [*closed, (os.POSIX_SPAWN_DUP2, status_end, STATUS)]
     defaults = (signal.SIGPIPE, signal.SIGXFSZ)
     program, argv, env = plan.argv[0], plan.argv, dict(plan.env)
     try:
@@ -128,7 +128,7 @@ async def run_foreground(sandbox: Sandbox, argv: tuple[str, ...], cwd: str, env:
             said = status.end()
             with anyio.CancelScope(shield=True):
                 await _until_gone(first_inside(said))
-    if plan.reports_start and code > 0 and b'"exit-code": ' not in said:
+    if plan.reports_start and code > 0 and not has_run(said):
         report = await sandbox.probe()
         raise SandboxError(report.problem or "the sandbox did not start; what it said stands above")
     return code if code >= 0 else 128 - code

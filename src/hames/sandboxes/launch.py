@@ -11,10 +11,10 @@ from hames.core.errors import ArgumentProblem, LauncherError, SandboxError
 from hames.core.ids import JobId
 from hames.core.limits import SPOOL_BYTES, SPOOL_TAIL_BYTES
 from hames.core.ports import CommandEnd, CommandSpec, LaunchPlan, OutputSlice, Sandbox
-from hames.sandboxes.connection import FENCED, Connection
+from hames.sandboxes.connection import Connection
 from hames.sandboxes.ended import EndedCommand, end_of, find_ended, lost, read_spool, slice_of, take_spool
 from hames.sandboxes.process import SupervisorProcess
-from hames.sandboxes.runtime import OUTPUT, is_name
+from hames.sandboxes.runtime import FENCED, OUTPUT, is_name
 from hames.sandboxes.wire import Frame, Items
 
 GRACE_S = 2.0

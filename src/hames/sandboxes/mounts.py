@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from hames.core.paths import is_within
 from hames.core.ports import SandboxPolicy
+from hames.sandboxes.runtime import SHARED
 
 Kind = Literal["scratch", "shared", "hide", "read", "write"]
 """`scratch` is empty and may be written, `shared` as well but the same for all commands of a session, `hide`
@@ -27,9 +28,6 @@ def _around(mounts: dict[str, Kind], path: str) -> Kind:
         if path in mounts:
             return mounts[path]
     return "read"
-
-
-SHARED = ("/tmp", "/var/tmp")  # noqa: S108 - as above
 
 
 def plan_mounts(policy: SandboxPolicy, *, shared: bool = False) -> list[Mount]:

@@ -9,8 +9,19 @@ import sys
 from hames.core.errors import Fenced, LauncherError
 from hames.core.ids import JobId
 from hames.core.ports import Claim
-from hames.sandboxes.connection import FENCED, Connection, Line, reach
-from hames.sandboxes.runtime import END, LOG, OUTPUT, SANDBOX, clear, forget, mark_of, read_epoch, write_epoch
+from hames.sandboxes.connection import Connection, Line, reach
+from hames.sandboxes.runtime import (
+    END,
+    FENCED,
+    LOG,
+    OUTPUT,
+    SANDBOX,
+    clear,
+    forget,
+    mark_of,
+    read_epoch,
+    write_epoch,
+)
 from hames.sandboxes.unowned import end_unowned
 from hames.sandboxes.wire import Items
 

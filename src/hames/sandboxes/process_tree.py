@@ -44,7 +44,7 @@ def end_adopted(mark: bytes, pids: list[int]) -> bool:
         if marked:
             kill(pid, SIGKILL, group=False)
         if marked or _facts(pid)[_MEMORY] == b"0":
-            take_leave(pid)
+            _take_leave(pid)
             again = True
     return again
 
@@ -67,7 +67,7 @@ def _about(pid: int, what: str) -> bytes:
         return b""
 
 
-def take_leave(pid: int) -> None:
+def _take_leave(pid: int) -> None:
     """Wait for a child, if it is dead."""
     try:
         os.waitpid(pid, os.WNOHANG)

@@ -11,12 +11,14 @@ from hames.sandboxes.wire import Frame, Frames, Items, encode
 
 LOCK, SOCKET, EPOCH, LOG = "lock", "socket", "epoch", "log"
 OUTPUT, END, KEPT, WORKER = ".out", ".end", ".kept", ".worker"
-SCRATCH = (("/tmp", "tmp"), ("/var/tmp", "var-tmp"))  # noqa: S108 - names of mount points
+SHARED = {"/tmp": "tmp", "/var/tmp": "var-tmp"}  # noqa: S108 - names of mount points
 """What a session's commands share of temporary files: where they see it, and its name here."""
 
 JOB, SANDBOX = "HAMES_JOB", "HAMES_SANDBOX"
 """Variables that mark processes: a command without a sandbox by `mark_of` and the job, all in a sandbox by
 `mark_of`."""
+
+FENCED = "another owner has taken the session over"
 
 COPY_BYTES = 64 * 1024
 """A smaller output is kept beside its end as well: one sync makes both durable."""

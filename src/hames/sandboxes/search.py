@@ -4,9 +4,8 @@ import os
 import select
 import time
 
-from hames.sandboxes.wire import Frame, Items
-
-Answer = tuple[Items, bytes]
+from hames.sandboxes.process_tree import SIGKILL
+from hames.sandboxes.wire import Answer, Frame
 
 SEARCH_S = 60.0
 """A search that takes longer is ended; what it found is kept."""
@@ -18,7 +17,6 @@ MISSING = (
 
 _CHUNK = 64 * 1024
 _ERROR_BYTES = 2000
-_SIGKILL = 9
 
 
 class _Found:
@@ -110,7 +108,7 @@ def run_search(frame: Frame) -> Answer:
         os.close(out)
         os.close(errors)
         if found.cut:
-            os.kill(pid, _SIGKILL)
+            os.kill(pid, SIGKILL)
         _, status = os.waitpid(pid, 0)
     code = 0 if found.cut else os.waitstatus_to_exitcode(status)
     words = said.decode("utf-8", "replace").strip()

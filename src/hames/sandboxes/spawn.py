@@ -2,6 +2,7 @@
 
 import os
 
+from hames.sandboxes.pipes import CONTROL, STATUS
 from hames.sandboxes.process_tree import SIGPIPE, SIGXFSZ
 from hames.sandboxes.wire import Frame
 
@@ -42,8 +43,8 @@ def spawn(
         else (os.POSIX_SPAWN_DUP2, stdio, 0),
         (os.POSIX_SPAWN_DUP2, theirs["out"] if stdio is None else stdio, 1),
         (os.POSIX_SPAWN_DUP2, theirs["out"], 2),
-        (os.POSIX_SPAWN_DUP2, theirs["control"], 3),
-        (os.POSIX_SPAWN_DUP2, theirs["status"], 4) if confined else (os.POSIX_SPAWN_CLOSE, 4),
+        (os.POSIX_SPAWN_DUP2, theirs["control"], CONTROL),
+        (os.POSIX_SPAWN_DUP2, theirs["status"], STATUS) if confined else (os.POSIX_SPAWN_CLOSE, STATUS),
     ]
     try:
         os.chdir(frame.get("cwd", "/"))

@@ -15,13 +15,15 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from hames.sandboxes.command import Command
 from hames.sandboxes.enclosure import enclose
 from hames.sandboxes.peer import Peer
+from hames.sandboxes.pipes import STATUS
 from hames.sandboxes.runtime import (
     END,
     EPOCH,
+    FENCED,
     LOCK,
     LOG,
     OUTPUT,
-    SCRATCH,
+    SHARED,
     SOCKET,
     clear,
     read_epoch,
@@ -33,7 +35,7 @@ from hames.sandboxes.work import Work
 _PR_SET_CHILD_SUBREAPER = 36
 _DETACHED_S = 8 * 3600.0
 _LOCK_S = 3.0
-_FENCED = encode([("fenced", "1")])
+_CUT_OFF = encode([("fenced", "1")])
 
 
 class Wait:
@@ -134,11 +136,11 @@ class Supervisor:
         """The session has an owner: this one, unless a later one has been here."""
         epoch = int(frame.get("epoch"))
         if epoch < self._terms.epoch:
-            peer.send(_FENCED)
+            peer.send(_CUT_OFF)
             peer.open = False
             return
         if self._owner is not None and self._owner is not peer:
-            self._owner.send(_FENCED)
+            self._owner.send(_CUT_OFF)
             self._drop(self._owner)
         if epoch > self._terms.epoch:
             self._terms.epoch = epoch
@@ -200,7 +202,7 @@ class Supervisor:
         stdio = peer.take_fd() if frame.get("stdio") else None
         deadline = frame.number("deadline")
         if int(frame.get("epoch", "0")) < self._terms.epoch:
-            self._work.refuse(frame.get("job"), "another owner has taken the session over")
+            self._work.refuse(frame.get("job"), FENCED)
         elif deadline is not None and deadline < time.monotonic():
             self._work.refuse(frame.get("job"), "hames was held up for too long before it could be started")
         else:
@@ -279,14 +281,14 @@ def adopt_orphans() -> None:
 
 
 def _close_inherited() -> None:
-    """Keep 0 (the connection), 1 and 2; occupy 3 and 4, the control and status pipes of commands."""
+    """Keep 0 (the connection), 1 and 2; occupy those that are pipes in a command."""
     for name in os.listdir("/proc/self/fd"):
         if int(name) > 2:
             try:
                 os.close(int(name))
             except OSError:
                 continue
-    while os.open("/dev/null", os.O_RDONLY) < 4:
+    while os.open("/dev/null", os.O_RDONLY) < STATUS:
         continue
 
 
@@ -338,11 +340,11 @@ def main(directory: str, epoch: str, orphan_s: str, enclosed: str) -> None:
     listener = _listen()
     # First the ear, then the look: an owner that comes now leaves its epoch before it tries to connect.
     if read_epoch(directory) > int(epoch):
-        first.send(_FENCED)
+        first.send(_CUT_OFF)
         os.unlink(SOCKET)
         return
     write_epoch(directory, int(epoch))
-    for _, name in SCRATCH:
+    for name in SHARED.values():
         os.mkdir(name)
         os.chmod(name, 0o1777)  # noqa: S103 - below a directory that is private
     os.chdir("/")

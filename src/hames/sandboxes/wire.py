@@ -9,6 +9,9 @@ FRAME_BYTES = 64 * 1024 * 1024
 
 Items = list[tuple[str, str]]
 
+Answer = tuple[Items, bytes]
+"""What a request is answered with: items, and a body."""
+
 
 class Frame:
     """One message: its items by key, and its body."""
