@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from hames.core.errors import FailureKind, ModelError
+from hames.core.text import one_line
 
 SHOWN_CHARS = 400
 """This much of a server's own words is shown."""
@@ -236,9 +237,8 @@ def _tags(detail: _Detail) -> str:
 
 
 def _shown(words: str) -> str:
-    line = " ".join(words.split())
-    clean = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return clean if len(clean) <= SHOWN_CHARS else clean[:SHOWN_CHARS] + "..."
+    line = one_line(words, SHOWN_CHARS)
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
 
 
 def _status_kind(status: int, tags: str, wait_s: float | None) -> FailureKind:

@@ -1,7 +1,5 @@
 """What a server says it serves: the list of its models, which compatible servers have at one address."""
 
-from collections.abc import Mapping
-
 import anyio
 import msgspec
 
@@ -83,7 +81,7 @@ async def served_models(
             )
             raise ModelError("unknown_model", said, status=404)
         # Its words may repeat the key; the status says enough.
-        raise status_failure(head.status, _NONE, b"", About(address.authority, "", ""), clock.now())
+        raise status_failure(head.status, {}, b"", About(address.authority, "", ""), clock.now())
     try:
         listed = msgspec.json.decode(data, type=_List)
     except msgspec.DecodeError as error:
@@ -91,9 +89,6 @@ async def served_models(
             "malformed", f"{address.authority} has no list of models that can be read"
         ) from error
     return tuple(entry.served() for entry in listed.data)
-
-
-_NONE: Mapping[str, str] = {}
 
 
 async def _whole(exchange: Exchange, limit_s: float) -> bytes:

@@ -1,7 +1,7 @@
-"""The seams: Protocols of one to four methods, and the values that cross them.
+"""The seams: Protocols of a few methods, and the values that cross them.
 
 Whoever implements one of these is found in the floor of its name, checked by the suite of the same
-name in `hames.testing`, and named only in `assembly/build.py`.
+name in `hames.testing`, and named only in `assembly`.
 """
 
 from hames.core.ports.clock import Chance, Clock
