@@ -130,6 +130,14 @@ async def test_a_check_runs_in_the_sandbox_at_the_root_of_the_workspace(outside:
     assert (outside.workspace / "where").read_text() == f"{outside.workspace}\n"
 
 
+async def test_a_check_that_hides_its_end_is_told_of_and_verifies_nothing(outside: Outside) -> None:
+    async with outside.scripted(DONE) as model:
+        words = ("-p", "go", "--until", f"{CHECK} | tail -1", *JSON, *outside.to(model))
+        ended = await outside.hames(*words)
+    assert "can end well although its check fails" in ended.err
+    assert [ran.exit_code for ran in msgspec.convert(ended.result, Result).verified] == [None]
+
+
 async def test_a_check_has_a_time_out_of_its_own(outside: Outside) -> None:
     async with outside.scripted({"text": "done", "repeat": 9}) as model:
         flags = ["--until", "sleep 600", "--until-timeout", "0.3", *JSON]

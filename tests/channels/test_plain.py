@@ -432,6 +432,17 @@ async def test_a_goal_is_set_shown_and_lifted_by_a_word() -> None:
     assert [order.command for order in desk.rig.checker.orders] == ["make test"]
 
 
+async def test_a_goal_whose_check_can_fail_unseen_is_doubted_when_it_is_set() -> None:
+    desk = Desk(Rig())
+    session = await desk.rig.open()
+
+    async def lines() -> AsyncIterator[str]:
+        yield "/goal make test | tail -5"
+
+    await desk.talk(session, lines())
+    assert "`make test | tail -5` can end well although its check fails" in desk.screen
+
+
 async def test_what_is_for_between_turns_is_not_said_to_the_agent() -> None:
     desk = Desk(Rig(asks(("wait", "")), Scripted(text="done")))
 

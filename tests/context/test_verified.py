@@ -246,6 +246,14 @@ def test_the_check_of_a_goal_always_counts_and_never_as_a_change() -> None:
     assert told.known == ([("./ok", 1)], False)
 
 
+@pytest.mark.parametrize(("command", "known"), [("pytest | tail", None), ("pytest", 0), ("ls | wc -l", 0)])
+def test_a_check_of_the_goal_that_hides_its_end_verifies_nothing(command: str, known: int | None) -> None:
+    told = Told()
+    fact = CommandFact(exit_code=0)
+    told.add(GoalChecked(check=CallId("check.1"), command=command, passed=True, fact=fact, tree_after=A))
+    assert told.known == ([(command, known)], False)
+
+
 def test_files_that_were_put_back_are_a_change() -> None:
     told = Told()
     told.ran("pytest")

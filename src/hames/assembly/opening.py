@@ -12,6 +12,7 @@ from hames.channels.listing import find_session, latest_in
 from hames.core.errors import SessionBusy, UsageError
 from hames.core.ids import SessionId
 from hames.core.ports import SessionRow
+from hames.loop.goal import doubt_words
 from hames.session.session import Session
 from hames.stores.disk import disk_bytes
 
@@ -21,6 +22,8 @@ async def open_session(settings: Settings, request: RunRequest, parts: Parts) ->
     session = await _named_session(settings, request, parts)
     if request.goal is not None:
         await session.set_goal(request.goal)
+        if words := doubt_words(request.goal.command):
+            complain(f"hames: {words}")
     return session
 
 

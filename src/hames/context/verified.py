@@ -75,7 +75,8 @@ class Verified(msgspec.Struct):
             case GoalChecked():
                 self._tree = event.tree_after
                 if not event.fact.stopped:
-                    self._run(event.command, event.fact, seq)
+                    seems = looks(event.command)
+                    self._run(event.command, event.fact, seq, told=seems.tells or not seems.checks)
             case FilesRestored(tree=tree):
                 self._tree = tree
                 self._change(seq)

@@ -5,6 +5,7 @@ from hashlib import sha256
 
 import msgspec
 
+from hames.context.checks import looks
 from hames.context.pursuit import Streak
 from hames.context.sameness import essence
 from hames.core.errors import LauncherError, Problem
@@ -62,6 +63,15 @@ def goal_set(said: str, by: str, timeout_s: float) -> GoalSet:
     )
     lifted = "[The session has no goal any more: no command has to pass before your turn is done.]"
     return GoalSet(command=command, by=by, timeout_s=timeout_s, told=told if command else lifted)
+
+
+def doubt_words(command: str) -> str:
+    """Why a goal may be reached although its check fails; nothing for most."""
+    seems = looks(command)
+    if seems.tells or not seems.checks:
+        return ""
+    named = shown_command(command)
+    return f"`{named}` can end well although its check fails: leave out what follows it, or set -o pipefail"
 
 
 async def pursue(kit: Kit) -> Missed | None:

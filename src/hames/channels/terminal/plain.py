@@ -36,7 +36,7 @@ from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.loop.budget import warning_words
 from hames.loop.endings import exit_code
-from hames.loop.goal import checked_words, goal_set
+from hames.loop.goal import checked_words, doubt_words, goal_set
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
 from hames.session.session import Session
@@ -265,7 +265,10 @@ class Conversation:
         if said:
             await self._session.set_goal(goal_set(said, "terminal", GOAL_TIMEOUT_S))
         goal = self._session.view.pursuit.goal
-        return f"the goal: {for_terminal(goal.command)}" if goal is not None else "there is no goal"
+        if goal is None:
+            return "there is no goal"
+        doubt = doubt_words(goal.command)
+        return f"the goal: {for_terminal(goal.command)}{f'; {doubt}' if doubt else ''}"
 
     async def _take_back(self, line: str) -> None:
         session = self._session
