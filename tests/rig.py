@@ -358,6 +358,7 @@ class Rig:
     def parts(self) -> HostParts:
         return HostParts(
             store=self.store,
+            checkpoints=self.store,
             blobs=self.store,
             arrivals=self.store,
             answerers=self.answerers or (self.answerer(self.asked, self.profile),),

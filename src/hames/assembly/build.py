@@ -111,11 +111,11 @@ async def build(
         changers = _changers(files)
         changer = changers.pop("apply_patch" if answerers[0].profile.facts.edits == "patch" else "edit")
         usual = _usual_tools(settings, store, launcher, files, changer())
-        back = [GoBackTool(settings.workspace)] if settings.undo else []
-        toolbox = Toolbox(usual, (*back, *tools), changers)
+        toolbox = Toolbox(usual, _further_tools(settings, tools), changers)
         host = Host(
             HostParts(
                 store=store,
+                checkpoints=store,
                 blobs=store,
                 arrivals=store,
                 answerers=answerers,
@@ -147,6 +147,10 @@ def _changers(files: SandboxFiles) -> dict[str, Callable[[], Tool]]:
         return ApplyPatch(files)
 
     return {"edit": partial(Edit, files), "apply_patch": patch}
+
+
+def _further_tools(settings: Settings, brought: Sequence[Tool]) -> Sequence[Tool]:
+    return (GoBackTool(settings.workspace), *brought) if settings.undo else brought
 
 
 def _usual_tools(

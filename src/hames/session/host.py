@@ -20,6 +20,7 @@ from hames.core.ports import (
     Blobs,
     Chance,
     Checker,
+    Checkpoints,
     Claim,
     Clock,
     Jobs,
@@ -34,7 +35,7 @@ from hames.loop.asking import Answerer, Asking
 from hames.loop.kit import Guards, Kit, TurnLimits
 from hames.loop.purse import Most, Purse
 from hames.session.approvals import KeptAnswers
-from hames.session.checkpoints import recalled
+from hames.session.checkpoints import Checkpointer, recalled
 from hames.session.inbox import SessionInbox, words_among
 from hames.session.interrupt import uninterrupted
 from hames.session.keeping import Keeping
@@ -58,6 +59,7 @@ class HostParts(msgspec.Struct, frozen=True):
     """What the host opens sessions with. `answerers` may be asked in this order of preference."""
 
     store: Store
+    checkpoints: Checkpoints
     blobs: Blobs
     arrivals: Arrivals
     answerers: Sequence[Answerer]
@@ -157,7 +159,7 @@ class Host:
     async def _recall(self, claim: Claim) -> tuple[Claim, View]:
         """The view of a session, without reading all of a long log where that can be."""
         await self._parts.runtime.enter(claim)
-        view = await recalled(self._parts.store, claim.session)
+        view = await recalled(self._parts.store, self._parts.checkpoints, claim.session)
         if view is not None:
             return claim, view
         entered = await self._enter(claim)
@@ -226,9 +228,8 @@ class Host:
 
     def _log(self, claim: Claim, view: View) -> SessionLog:
         parts = self._parts
-        return SessionLog(
-            parts.store, claim, view, parts.clock, parts.listener, checkpoint_entries=parts.checkpoint_entries
-        )
+        checkpointer = Checkpointer(parts.checkpoints, parts.checkpoint_entries, view.head)
+        return SessionLog(parts.store, claim, view, parts.clock, parts.listener, checkpointer)
 
     async def _take_up(self, was: SettingsPinned, asking: Asking, view: View) -> bool:
         """Go on from the last request; false when who was asked may not be any more, or when a repair has

@@ -1,14 +1,12 @@
 """One session's log, as its owner writes it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 from hames.context.view import View
-from hames.core.errors import StoreError, StoreFull
+from hames.core.errors import StoreFull
 from hames.core.events import AnyEvent, Entry
-from hames.core.limits import CHECKPOINT_PART
 from hames.core.ports import Claim, Clock, Listener, Passing, Store
-from hames.session.checkpoints import encoded, maker
+from hames.session.checkpoints import Checkpointer
 from hames.session.interrupt import uninterrupted
 
 
@@ -17,9 +15,6 @@ class SessionLog:
 
     An append that fails leaves the view ahead of the log: whoever gets the error must drop both. Only what
     met a full disk is kept: it goes with the next `record`, if there is one.
-
-    Where `checkpoint_entries` is given, the view is kept after so many entries, or more in a long log: no
-    checkpoint is larger than what came since the one before makes up for.
     """
 
     def __init__(
@@ -29,11 +24,10 @@ class SessionLog:
         view: View,
         clock: Clock,
         listener: Listener,
-        checkpoint_entries: int | None = None,
+        checkpointer: Checkpointer | None = None,
     ) -> None:
         self._store = store
-        self._checkpoint_entries = checkpoint_entries
-        self._checkpointed = view.head
+        self._checkpointer = checkpointer
         self._claim = claim
         self._view = view
         self._clock = clock
@@ -83,19 +77,8 @@ class SessionLog:
             raise
         for entry in entries:
             self._listener.entry(entry)
-        await self._checkpoint()
-
-    async def _checkpoint(self) -> None:
-        if self._checkpoint_entries is None:
-            return
-        head = self._view.head
-        due = self._checkpointed + max(self._checkpoint_entries, head // CHECKPOINT_PART)
-        if head < due or head != self._claim.head or self._view.open_calls or self._view.restoring:
-            return
-        self._checkpointed = head
-        # Without it, a resume only takes longer.
-        with suppress(StoreError):
-            await self._store.keep_checkpoint(self._claim, maker(), encoded(self._view))
+        if self._checkpointer is not None:
+            await self._checkpointer.consider(self._claim, self._view)
 
 
 class Listeners:

@@ -31,8 +31,8 @@ class _Session:
 
 
 class MemoryStore:
-    """Implements `Store`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`. Nothing is
-    durable."""
+    """Implements `Store`, `Checkpoints`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`.
+    Nothing is durable."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -76,7 +76,7 @@ async def open_sqlite(directory: str, clock: Clock, *, busy_s: float = BUSY_S) -
 
 
 class SqliteStore:
-    """Implements `Store`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`.
+    """Implements `Store`, `Checkpoints`, `SessionList`, `Arrivals`, `Departures`, `Blobs` and `PastTrees`.
 
     Made by `open_sqlite`; to be closed, or used in `async with`.
     """

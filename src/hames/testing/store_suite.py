@@ -27,6 +27,7 @@ from hames.core.ports import (
     Arrivals,
     Blobs,
     Checkpoint,
+    Checkpoints,
     Claim,
     Departures,
     PastTrees,
@@ -41,7 +42,7 @@ TWO = SessionId("01two")
 BIG = bytes(range(256)) * (INLINE_BYTES // 256) + b"one over"
 
 
-class FullStore(Store, SessionList, Arrivals, Departures, Blobs, PastTrees, Protocol):
+class FullStore(Store, Checkpoints, SessionList, Arrivals, Departures, Blobs, PastTrees, Protocol):
     """A store with all that belongs to it."""
 
 

@@ -134,6 +134,10 @@ class Store(Protocol):
         """
         ...
 
+
+class Checkpoints(Protocol):
+    """What long logs come to, kept so that a resume need not read them whole."""
+
     async def checkpoint(self, session: SessionId, maker: str) -> Checkpoint | None:
         """The last one that was kept, where it is whole, of this maker, and of the log as it is; None else.
 
