@@ -106,6 +106,11 @@ class Kept:
         assert self.tree is not None
         return self.tree
 
+    def settle(self) -> None:
+        """Look until all is sure: what was changed a moment ago is read again, a price of the change."""
+        while self.take().unsure:
+            continue
+
 
 def timed(act: Callable[[], T]) -> tuple[float, T]:
     gc.collect()
@@ -121,8 +126,7 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
     kept = Kept(root, shelf)
     floor_first, _ = timed(lambda: walk(root))
     first, _ = timed(kept.take)
-    time.sleep(0.05)
-    kept.take()
+    kept.settle()
     taken: list[tuple[float, ...]] = []
     for _ in range(rounds):
         floor, _ = timed(lambda: walk(root))
@@ -143,9 +147,7 @@ def compare(files: int, rounds: int, scratch: str) -> dict[str, float]:
             assert len(restore(root, plan(kept.take(), was, before), kept.contents).done) == 5
 
         restored, _ = timed(undo)
-        # What was changed a moment ago is read again once: that is a price of the change.
-        time.sleep(0.05)
-        kept.take()
+        kept.settle()
         taken.append((floor, unchanged, changed, restored, one, one_changed, step))
     floors, still, some, back, known, known_changed, steps = zip(*taken, strict=True)
     everything = restore_all(kept, files)
@@ -184,8 +186,7 @@ def known_path(kept: Kept, chance: random.Random) -> tuple[float, float]:
     changed, captured = timed(lambda: kept.capture([path]))
     assert len(captured.changes) == 1
     kept.commit(captured)
-    time.sleep(0.05)
-    kept.take()
+    kept.settle()
     return same, changed
 
 
@@ -200,8 +201,7 @@ def one_step(kept: Kept, chance: random.Random) -> float:
     changed, captured = timed(kept.capture)
     assert len(captured.changes) == 1
     kept.commit(captured)
-    time.sleep(0.05)
-    kept.take()
+    kept.settle()
     return same + changed
 
 
