@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hames.snapshots.budget import Budget
 from hames.snapshots.capture import Sources
-from hames.snapshots.entries import Entry, Node, Tree, is_within
+from hames.snapshots.entries import Entry, Node, Tree, is_in_any
 from hames.snapshots.known import look_at
 from hames.snapshots.manifest import load
 from tests.snapshots.desk import Desk, differing, picture
@@ -324,7 +324,7 @@ def test_nothing_is_lost_by_a_look_at_known_paths(
         fresh = Desk(desk.root, desk.shelf.directory.parent / "fresh").take()
         expected, found = _seen(fresh.nodes), _seen(tree.nodes)
         for path in expected.keys() | found.keys():
-            if is_within(path, paths):
+            if is_in_any(path, paths):
                 assert found.get(path) == expected.get(path), path
             else:
                 assert found.get(path) in (expected.get(path), before.get(path)), path

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hames.snapshots.compare import diff
 from hames.snapshots.entries import DIRECTORY, FILE, Draft, Entry, NotCovered, Stat, Tree, ancestors, split
 from hames.snapshots.manifest import load, whole
-from hames.snapshots.overlay import Gap, Replayed, changed, replay
+from hames.snapshots.overlay import Interval, Replayed, changed, replay
 from tests.snapshots.desk import Desk, differing, picture
 from tests.snapshots.test_any_tree import ACTS, STARTS, Act, a_desk
 
@@ -41,7 +41,7 @@ def _world(tree: Tree) -> dict[str, str]:
 def _replay(worlds: Sequence[World], users: Sequence[int], force: Sequence[str] = ()) -> Replayed:
     """`users` are the numbers of the worlds that the user had made of the ones before."""
     trees = [_tree(world) for world in worlds]
-    done = replay(trees[0], [Gap(trees[number - 1], trees[number]) for number in users], force)
+    done = replay(trees[0], [Interval(trees[number - 1], trees[number]) for number in users], force)
     files = [value for value in _world(done.tree).values() if value != "/"]
     assert (done.tree.files, done.tree.bytes) == (len(files), sum(map(len, files)))
     return done
@@ -50,7 +50,7 @@ def _replay(worlds: Sequence[World], users: Sequence[int], force: Sequence[str] 
 def test_without_a_change_by_the_user_the_start_itself_is_gone_back_to() -> None:
     start = _tree({"a": "1"})
     assert replay(start, []) == Replayed(start, b"", ())
-    assert replay(start, [Gap(start, start)]) == Replayed(start, b"", ())
+    assert replay(start, [Interval(start, start)]) == Replayed(start, b"", ())
 
 
 def test_what_the_user_made_in_between_stays_and_what_the_agent_did_goes() -> None:
@@ -121,14 +121,14 @@ def test_where_both_were_at_work(
 def test_what_no_snapshot_covers_is_no_change_by_the_user() -> None:
     start = _tree({"a": "1", "b": "1"})
     less = _tree({"b": "1"}, NotCovered("a", "large"))
-    assert replay(start, [Gap(start, less), Gap(less, start)]).tree == start
+    assert replay(start, [Interval(start, less), Interval(less, start)]).tree == start
 
 
 def test_a_mode_of_the_root_is_the_users_too() -> None:
     start = _tree({"a": "1"})
     top = Entry(start.top.stat._replace(mode=DIRECTORY | 0o700), b"")
     other = whole(Draft(top, start.nodes, 0, frozenset("a"), (), 1, 1))[0]
-    done = replay(start, [Gap(start, other)])
+    done = replay(start, [Interval(start, other)])
     assert (done.tree.top, done.tree.unsure) == (top, {"a"})
 
 
@@ -209,7 +209,7 @@ def test_it_can_be_gone_back_to(start: list[Act], rounds: list[tuple[bool, list[
         for act in start:
             act.do(desk.root)
         began, shown = desk.take(), picture(desk.root)
-        gaps: list[Gap] = []
+        intervals: list[Interval] = []
         for by_user, acts in rounds:
             before = desk.tree
             assert before is not None
@@ -217,9 +217,9 @@ def test_it_can_be_gone_back_to(start: list[Act], rounds: list[tuple[bool, list[
                 act.do(desk.root)
             after = desk.take()
             if by_user:
-                gaps.append(Gap(before, after))
+                intervals.append(Interval(before, after))
         last = picture(desk.root)
-        done = replay(began, gaps)
+        done = replay(began, intervals)
         if done.payload:
             desk.shelf.put(done.payload)
         stored = load(desk.shelf.whole, done.tree.blob)
@@ -227,9 +227,9 @@ def test_it_can_be_gone_back_to(start: list[Act], rounds: list[tuple[bool, list[
         what, restored = desk.go_back(done.tree)
         assert (what.conflicts, restored.conflicts, restored.failures) == ((), (), ())
         assert diff(done.tree, desk.take()) == ()
-        if not gaps:
+        if not intervals:
             assert differing(picture(desk.root), shown) == {}
-        if len(gaps) == len(rounds):
+        if len(intervals) == len(rounds):
             assert differing(picture(desk.root), last) == {}
 
 
@@ -243,10 +243,10 @@ def test_names_and_times_that_the_user_gave_a_file_stay(tmp_path: Path) -> None:
     os.link(desk.root / "file", desk.root / "again")
     os.utime(desk.root / "touched", ns=(5, 5))
     os.utime(desk.root / "agents", ns=(6, 6))
-    gap = Gap(between, desk.take())
+    interval = Interval(between, desk.take())
     (desk.root / "agents").unlink()
     desk.take()
-    done = replay(start, [gap])
+    done = replay(start, [interval])
     assert done.kept == ()
     desk.go_back(done.tree)
     assert (desk.root / "file").stat().st_ino == (desk.root / "again").stat().st_ino

@@ -13,7 +13,7 @@ from hames.snapshots.budget import Budget
 from hames.snapshots.compare import changed_paths, diff
 from hames.snapshots.entries import NotCovered, Tree
 from hames.snapshots.laying import lay_out
-from hames.snapshots.overlay import Gap, replay
+from hames.snapshots.overlay import Interval, replay
 from hames.snapshots.plan import Obstacle, Plan, Step, plan
 from hames.snapshots.roots import (
     beside,
@@ -385,8 +385,8 @@ def test_a_restore_killed_at_any_change_of_the_disk_is_completed_by_doing_it_aga
 
 def _replayed(desk: Desk, start: Tree, *trees: Tree, users: list[int], force: tuple[str, ...] = ()) -> Tree:
     every = [start, *trees]
-    gaps = [Gap(every[number - 1], every[number]) for number in users]
-    return replay(start, gaps, force, trees).tree
+    intervals = [Interval(every[number - 1], every[number]) for number in users]
+    return replay(start, intervals, force, trees).tree
 
 
 def test_one_that_came_later_goes_back_to_what_it_was_then(two: Two) -> None:
@@ -404,7 +404,7 @@ def test_one_that_came_later_goes_back_to_what_it_was_then(two: Two) -> None:
         assert diff(to, came) == ()
         assert (to.files, to.bytes) == (came.files, came.bytes)
     to = _replayed(two.desk, start, came, left, after, users=[1, 3])
-    two.desk.shelf.put(replay(start, [Gap(start, came), Gap(left, after)], (), [came]).payload)
+    two.desk.shelf.put(replay(start, [Interval(start, came), Interval(left, after)], (), [came]).payload)
     what = two.desk.plan(to)
     assert what.conflicts == ()
     two.desk.apply(what)

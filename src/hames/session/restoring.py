@@ -27,7 +27,7 @@ from hames.snapshots.compare import ChangeKind, diff
 from hames.snapshots.contents import Contents
 from hames.snapshots.entries import Entry as PathEntry
 from hames.snapshots.entries import Tree
-from hames.snapshots.overlay import Gap, changed, replay
+from hames.snapshots.overlay import Interval, changed, replay
 from hames.snapshots.plan import Conflict, Plan, plan
 from hames.snapshots.restore import Failure, Restored, restore
 from hames.snapshots.roots import known_roots, roots_in, shown_path, tree_path
@@ -92,9 +92,11 @@ async def take_aim(keeper: Keeping, root: str, course: Course, asked: Asked) -> 
         raise unseen(root)
     now, start, was = [await keeper.load(tree) for tree in (look.tree, course.start, course.was)]
     force = tuple(_forced(path, root, was) for path in asked.force)
-    gaps = [Gap(await keeper.load(before), await keeper.load(after)) for before, after in course.changes]
+    intervals = [
+        Interval(await keeper.load(before), await keeper.load(after)) for before, after in course.changes
+    ]
     seen = await _first_with_all(keeper, course, start, was)
-    replayed = await keeper.work(lambda _: replay(start, gaps, force, seen))
+    replayed = await keeper.work(lambda _: replay(start, intervals, force, seen))
     event = RestoreStarted(
         now=now.blob,
         was=was.blob,

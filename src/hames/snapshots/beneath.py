@@ -9,6 +9,9 @@ from hames.snapshots.entries import DIRECTORY, FORMAT_MASK, LINK, split
 from hames.snapshots.roots import is_further, path_of
 
 OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Also what is no file is opened by these at once: look at what it is."""
+
 _OPEN_PLACE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _OPEN_ABOVE = _OPEN_PLACE | os.O_DIRECTORY
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from hames.snapshots.entries import FIRST_FILE_MODE, Node, NotCovered, Why, ancestors, is_within, join, split
+from hames.snapshots.entries import FIRST_FILE_MODE, Node, NotCovered, Why, ancestors, is_in_any, join, split
 from hames.snapshots.roots import is_further
 
 Listed = Callable[[], set[bytes] | None]
@@ -90,7 +90,7 @@ def _without(nodes: Mapping[str, Node], out: Iterable[str], gone: set[str]) -> d
         leaving.setdefault(above, set()).add(name)
     kept: dict[str, Node] = {}
     for above, node in nodes.items():
-        if gone and is_within(above, gone):
+        if gone and is_in_any(above, gone):
             continue
         names = leaving.get(above)
         kept[above] = node if names is None else {n: entry for n, entry in node.items() if n not in names}

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal, NamedTuple
 
-from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_within, join
+from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_in_any, join
 from hames.snapshots.roots import roots_not_in_all, shown_path
 
 AS_ONE = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__"))
@@ -23,7 +23,7 @@ class Gaps:
 
     def hold(self, path: str) -> bool:
         """Whether the path is not covered."""
-        return bool(self._paths) and is_within(path, self._paths)
+        return bool(self._paths) and is_in_any(path, self._paths)
 
 
 ChangeKind = Literal["added", "removed", "kind", "content", "mode", "time"]
@@ -74,7 +74,7 @@ def changed_paths(before: Tree, after: Tree) -> tuple[str, ...]:
     whole: set[str] = set()
     for change in diff(before, after):
         path, was, now = change
-        if is_within(path, whole):
+        if is_in_any(path, whole):
             continue
         if outer := _outermost(path):
             whole.add(outer)

@@ -168,7 +168,12 @@ def ancestors(path: str) -> Iterator[str]:
         yield path
 
 
-def is_within(path: str, places: Container[str]) -> bool:
+def depth(path: str) -> int:
+    """The directories that `path` is below."""
+    return path.count("/") + bool(path)
+
+
+def is_in_any(path: str, places: Container[str]) -> bool:
     """Whether the path is one of these, or below one."""
     return path in places or any(above in places for above in ancestors(path))
 

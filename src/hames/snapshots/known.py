@@ -9,7 +9,7 @@ from hames.snapshots.entries import (
     Entry,
     Stat,
     Tree,
-    is_within,
+    is_in_any,
     join,
     read_stat,
 )
@@ -81,7 +81,7 @@ class _KnownPaths(Scanner):
         return found._replace(nodes=nodes, missed=missed)
 
     def _is_seen(self, path: str) -> bool:
-        return path in self._seen or is_within(path, self._whole)
+        return path in self._seen or is_in_any(path, self._whole)
 
     def _path(self, beneath: Beneath, path: str) -> None:
         names = path.split("/")

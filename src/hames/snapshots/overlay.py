@@ -6,14 +6,14 @@ from typing import NamedTuple
 import msgspec
 
 from hames.snapshots.compare import Change, Gaps, differences
-from hames.snapshots.entries import Draft, Entry, Node, Tree, ancestors, is_within, join, split, weigh
+from hames.snapshots.entries import Draft, Entry, Node, Tree, ancestors, is_in_any, join, split, weigh
 from hames.snapshots.manifest import delta
 from hames.snapshots.roots import root_of, roots_in
 
 _NOTHING: Node = {}
 
 
-class Gap(NamedTuple):
+class Interval(NamedTuple):
     """Two snapshots, one right after the other, between which only the user was at work."""
 
     before: Tree
@@ -33,10 +33,11 @@ class Replayed(msgspec.Struct, frozen=True):
 
 
 def replay(
-    start: Tree, gaps: Sequence[Gap], force: Iterable[str] = (), seen: Iterable[Tree] = ()
+    start: Tree, intervals: Sequence[Interval], force: Iterable[str] = (), seen: Iterable[Tree] = ()
 ) -> Replayed:
-    """`start` (which must be on the log) with what the user changed in all later `gaps`, in their order; so
-    without what anybody else did. At and below the paths of `force` it stays as it was at the start.
+    """`start` (which must be on the log) with what the user changed in all later `intervals`, in their
+    order; so without what anybody else did. At and below the paths of `force` it stays as it was at the
+    start.
 
     A directory that the user has removed stays where something is put back into it, and one that the agent
     has made where the user has put something.
@@ -45,24 +46,26 @@ def replay(
     it; and one that was out of sight, as it was when the user brought it back: what was done there meanwhile
     is nobody's.
     """
-    bases, ranks = _bases(start, gaps, seen)
+    bases, ranks = _bases(start, intervals, seen)
     overlay = _Overlay(_with(start, bases), frozenset(force))
-    for rank, gap in enumerate(gaps):
-        overlay.lay(gap, frozenset(name for name, since in ranks.items() if rank < since))
+    for rank, interval in enumerate(intervals):
+        overlay.lay(interval, frozenset(name for name, since in ranks.items() if rank < since))
     return overlay.made(start)
 
 
-def _bases(start: Tree, gaps: Sequence[Gap], seen: Iterable[Tree]) -> tuple[dict[str, Tree], dict[str, int]]:
+def _bases(
+    start: Tree, intervals: Sequence[Interval], seen: Iterable[Tree]
+) -> tuple[dict[str, Tree], dict[str, int]]:
     """From which tree each directory beside the workspace is taken, if it is not `start`; and the first of
-    the gaps that counts for it."""
+    the intervals that counts for it."""
     bases: dict[str, Tree] = {}
     ranks: dict[str, int] = {}
     for tree in seen:
         for name in roots_in(tree) - roots_in(start):
             bases.setdefault(name, tree)
-    for rank, gap in enumerate(gaps):
-        for name in roots_in(gap.after) - roots_in(gap.before):
-            bases[name] = gap.after
+    for rank, interval in enumerate(intervals):
+        for name in roots_in(interval.after) - roots_in(interval.before):
+            bases[name] = interval.after
             ranks[name] = rank + 1
     return bases, ranks
 
@@ -101,7 +104,7 @@ def changed(start: Tree, paths: Mapping[str, Entry | None]) -> Replayed:
 
 
 class _Laid(NamedTuple):
-    """What the user last made of a path, in which gap, and all that there was then."""
+    """What the user last made of a path, in which interval, and all that there was then."""
 
     entry: Entry | None
     rank: int
@@ -120,16 +123,16 @@ class _Overlay:
         self._nodes: dict[str, Node] = dict(start.nodes)
         self._own: dict[str, dict[str, Entry]] = {}
 
-    def lay(self, gap: Gap, apart: frozenset[str]) -> None:
-        """What the user did in a gap, but in the directories `apart`."""
-        gaps = Gaps(self._start, gap.before, gap.after)
+    def lay(self, interval: Interval, apart: frozenset[str]) -> None:
+        """What the user did in an interval, but in the directories `apart`."""
+        gaps = Gaps(self._start, interval.before, interval.after)
         self._rank += 1
-        for change in differences(gap.before, gap.after):
-            if is_within(change.path, self._force) or root_of(change.path) in apart:
+        for change in differences(interval.before, interval.after):
+            if is_in_any(change.path, self._force) or root_of(change.path) in apart:
                 continue
             if not gaps.hold(change.path):
-                self._lay(change, gap.after)
-        self._unsure.update(gap.after.unsure)
+                self._lay(change, interval.after)
+        self._unsure.update(interval.after.unsure)
 
     def put(self, paths: Mapping[str, Entry | None]) -> None:
         self._laid.update({path: _Laid(entry, 1, None) for path, entry in paths.items()})

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from hames.snapshots.compare import Change, Gaps, differences, joined
-from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, is_within, join, split
+from hames.snapshots.entries import FORMAT_MASK, Entry, Tree, ancestors, depth, is_in_any, join, split
 from hames.snapshots.roots import root_of, roots_not_in_all
 
 Obstacle = Literal["changed", "not_empty", "not_covered", "in_the_way"]
@@ -144,7 +144,7 @@ class _Planner:
         return entry is not None and entry.kind == "directory"
 
     def _is_forced(self, path: str) -> bool:
-        return bool(self._force) and is_within(path, self._force)
+        return bool(self._force) and is_in_any(path, self._force)
 
     def _set(self, path: str, now: Entry | None, to: Entry | None) -> None:
         if to is None:
@@ -286,4 +286,4 @@ def _mtime(entry: Entry) -> int:
 
 
 def _depth(path: str) -> tuple[int, str]:
-    return (path.count("/") + bool(path), path)
+    return depth(path), path

@@ -7,11 +7,10 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from hames.core.limits import SNAPSHOT_CHUNK_BYTES
-from hames.snapshots.beneath import set_mode, stat_at
+from hames.snapshots.beneath import OPEN_FILE, set_mode, stat_at
 from hames.snapshots.entries import FILE, FORMAT_MASK, HOLE, Entry, Stat, read_stat
 
 _TRIES = 4
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _ZEROS = bytes(64 * 1024)
 
 Keep = Callable[[bytes, bytes], None]
@@ -80,7 +79,7 @@ def _link(above: int, name: str, seen: os.stat_result) -> Found | None:
 
 def _file(above: int, name: str, keep: Keep) -> Found | None:
     try:
-        file = os.open(name, _OPEN, dir_fd=above)
+        file = os.open(name, OPEN_FILE, dir_fd=above)
     except PermissionError:
         raise
     except OSError:

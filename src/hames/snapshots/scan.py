@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from hames.snapshots.beneath import OPEN_DIRECTORY, Beneath, open_above, set_mode
+from hames.snapshots.beneath import OPEN_DIRECTORY, OPEN_FILE, Beneath, open_above, set_mode
 from hames.snapshots.entries import (
     DIRECTORY,
     FILE,
@@ -19,6 +19,7 @@ from hames.snapshots.entries import (
     Stat,
     Tree,
     Why,
+    depth,
     is_temporary,
     join,
     read_stat,
@@ -351,7 +352,7 @@ def shut(root: str, opened: Mapping[str, int]) -> dict[str, Stat]:
     if not opened:
         return stats
     with Beneath(root) as beneath:
-        for path in sorted(opened, key=lambda path: path.count("/") + bool(path), reverse=True):
+        for path in sorted(opened, key=depth, reverse=True):
             try:
                 place = beneath.directory(path)
                 os.fchmod(place, opened[path])
@@ -365,7 +366,7 @@ def _remove_leftover(above: int, name: str, found: os.stat_result) -> None:
     """Remove what a restore left half-written, unless one is at work on it."""
     try:
         if found.st_mode & FORMAT_MASK == FILE:
-            held = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=above)
+            held = os.open(name, OPEN_FILE, dir_fd=above)
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _unlink_unseen(above, name)

@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from hames.core.errors import DamagedLog
-from hames.snapshots.beneath import Beneath, stat_at
+from hames.snapshots.beneath import OPEN_FILE, Beneath, stat_at
 from hames.snapshots.contents import Contents
 from hames.snapshots.entries import FORMAT_MASK, HOLE, Entry
 
@@ -20,7 +20,6 @@ MOST_BYTES = 256 * 1024
 _LINE_CHARS = 500
 _CONTEXT = 3
 _COMPARED_LINES = 1000
-_OPEN = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 _Opcode = tuple[str, int, int, int, int]
 
@@ -122,7 +121,7 @@ def _file(size: int, mode: int, data: bytes | None) -> _Side:
 
 
 def _read(place: int, name: str) -> bytes:
-    file = os.open(name, _OPEN, dir_fd=place)
+    file = os.open(name, OPEN_FILE, dir_fd=place)
     try:
         parts: list[bytes] = []
         left = MOST_BYTES

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 
 from hames.core.limits import SNAPSHOT_CHUNK_BYTES
-from hames.snapshots.beneath import stat_at
+from hames.snapshots.beneath import OPEN_FILE, stat_at
 from hames.snapshots.entries import HOLE, Entry, temporary_name
 from hames.snapshots.reading import is_zeros
 
@@ -17,7 +17,6 @@ Watch = Callable[[str, str], None]
 """Told of every change of the disk before it is made: what, and of which path."""
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_OPEN_LEFT = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _HOLE_BYTES = 64 * 1024
 _NO_LINKS = frozenset((errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK))
 
@@ -137,7 +136,7 @@ def _set_time(above: int, name: str, mtime_ns: int) -> None:
 def _is_left(above: int, name: str) -> bool:
     """Whether nobody is writing the file."""
     try:
-        held = os.open(name, _OPEN_LEFT, dir_fd=above)
+        held = os.open(name, OPEN_FILE, dir_fd=above)
     except OSError:
         return True
     try:

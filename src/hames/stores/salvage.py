@@ -92,7 +92,7 @@ def _rows(old: sqlite3.Connection, table: str, names: str) -> Iterator[tuple[obj
 
     Where neither end of a range can be read it is halved, until the probes are used up.
     """
-    select = f"SELECT rowid, {names} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"  # noqa: S608
+    select = f"SELECT rowid, {names} FROM {table} NOT INDEXED WHERE rowid BETWEEN ? AND ? ORDER BY rowid"  # noqa: S608 - as above
     ranges = [(-1, _TOP)]
     probes = 0
     while ranges and probes < _PROBES:
