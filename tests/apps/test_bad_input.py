@@ -267,3 +267,16 @@ async def test_a_setting_that_cannot_hold_ends_the_start_with_the_key_and_the_fi
     ended = await outside.hames("-p", "x", *words.split(), check=52)
     assert fix in one_line(ended.err)
     assert not outside.state.exists()
+
+
+@pytest.mark.parametrize("flag", ["-p", "--model", "--append-system-prompt", "--until", "--resume"])
+async def test_words_that_are_no_text(outside: Outside, flag: str) -> None:
+    ended = await outside.hames(flag, "gr\udcfcn", "--base-url", "http://h/v1", check=2)
+    assert "not valid UTF-8: gr\ufffdn" in one_line(ended.err)
+
+
+async def test_bytes_that_are_no_text_in_a_prompt_from_standard_input(outside: Outside) -> None:
+    async with outside.scripted({"text": "世界"}) as model:
+        outside.env["PYTHONIOENCODING"] = "ascii"
+        ended = await outside.hames("-p", *outside.to(model), stdin=b"gr\xfcn")
+    assert ended.out == "\\u4e16\\u754c\n"

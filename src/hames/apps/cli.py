@@ -5,6 +5,8 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from io import TextIOWrapper
+from typing import TextIO
 
 import anyio
 
@@ -22,6 +24,7 @@ UPKEEP = ("sessions check", "sessions repair", "sessions delete", "gc")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code. Every expected failure is one line on stderr."""
     gc.disable()  # What is imported at the start is no garbage; looking for some would only cost time.
+    _show_all(sys.stdout)
     words = list(sys.argv[1:] if argv is None else argv)
     if sys.platform == "win32":
         print("hames: native Windows is not supported; run hames inside WSL2", file=sys.stderr)
@@ -41,6 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain(error)
     except KeyboardInterrupt:
         return ExitCode.CANCELLED
+
+
+def _show_all(out: TextIO) -> None:
+    """No result is lost to a terminal that knows no UTF-8."""
+    if isinstance(out, TextIOWrapper):
+        out.reconfigure(errors="backslashreplace")
 
 
 def _complain(error: HamesError) -> int:

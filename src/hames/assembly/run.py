@@ -13,6 +13,7 @@ from hames.assembly.system import SystemClock
 from hames.channels.headless import Doings, Headless, NobodyHere, Output
 from hames.channels.notices import Gauge, Notices
 from hames.core.errors import ExitCode, UsageError
+from hames.core.text import decode
 
 ORPHAN_S = 60.0
 """Nobody may be there to notice that this run is gone."""
@@ -60,7 +61,7 @@ def read_prompt() -> str:
     """The prompt from standard input. Raises `UsageError` when a person sits there."""
     if os.isatty(STDIN):
         raise UsageError("-p needs a prompt: as an argument, or on standard input")
-    words = sys.stdin.read().strip()
+    words = decode(sys.stdin.buffer.read()).strip()
     if not words:
         raise UsageError("-p needs a prompt, and the one on standard input is empty")
     return words

@@ -1,7 +1,8 @@
 """What all command lines share: the parser, what it found, and the settings in it."""
 
 import argparse
-from typing import Literal, Never, get_args
+from collections.abc import Mapping, Sequence
+from typing import Literal, Never, cast, get_args
 
 import msgspec
 
@@ -12,6 +13,7 @@ from hames.channels.headless import OutputFormat
 from hames.core.errors import UsageError
 from hames.core.nearest import hint
 from hames.core.profiles import ToolMode, WireName
+from hames.core.text import for_terminal, presentable
 
 Command = Literal[
     "run",
@@ -129,8 +131,22 @@ class Read(argparse.Namespace):
     session_id: str | None = None
 
 
+_PATHS = frozenset(("cwd", "settings", "add_dir", "force", "worktree", "gguf"))
+"""What may hold any bytes."""
+
+
+def _check_text(read: Read) -> None:
+    """Raises `UsageError` for words that cannot be text on the log or in a request."""
+    for name, value in cast(Mapping[str, object], vars(read)).items():
+        words = cast(Sequence[object], value) if isinstance(value, list) else (value,)
+        for word in words if name not in _PATHS else ():
+            if isinstance(word, str) and presentable(word) != word:
+                raise UsageError(f"this is not valid UTF-8: {for_terminal(presentable(word))}")
+
+
 def flags_of(read: Read) -> Flags:
-    """The settings of a command line."""
+    """The settings of a command line. Raises `UsageError` for words that are no text."""
+    _check_text(read)
     permissions = None
     if read.allowed_tools or read.disallowed_tools:
         permissions = Permissions(allow=_rules(read.allowed_tools), deny=_rules(read.disallowed_tools))
