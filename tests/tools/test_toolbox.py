@@ -271,7 +271,7 @@ def test_importing_the_tools_loads_nothing_heavy() -> None:
         "print(sorted(m for m in set(sys.modules) - before if m.split('.')[0] != 'hames'))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert set(ast.literal_eval(done.stdout)) <= {"difflib", "heapq", "_heapq", "bisect", "_bisect"}
+    assert set(ast.literal_eval(done.stdout)) <= {"difflib", "errno", "heapq", "_heapq", "bisect", "_bisect"}
 
 
 async def test_a_known_tool_runs_and_is_neither_told_nor_found(bench: Bench) -> None:
