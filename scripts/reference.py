@@ -54,9 +54,9 @@ A value is that of the strongest source that sets it. But:
 - Permission rules of all sources hold together: deny beats ask beats allow.
 - `sandbox = "none"` is refused in every file; it takes the flag `--sandbox none`.
 
-A workspace is trusted with `--trust`, for this run. No command remembers it yet; a record of it
-(`trust.json` among the sessions) would hold the hashes of the workspace's control files (`.hames/`,
-`.mcp.json`, `AGENTS.md`, `CLAUDE.md`, `GEMINI.md`), so that trust ends when one of them changes.
+A workspace is trusted with `--trust`, for that run. A record in `trust.json` of the state directory counts
+too, as long as the workspace's control files (`.hames/`, `.mcp.json`, `AGENTS.md`, `CLAUDE.md`,
+`GEMINI.md`) have the hashes that stand in it; no command writes one yet.
 
 An unknown key, a wrong type and a file that cannot be read are errors (exit code 52) that name the file and
 the key.
