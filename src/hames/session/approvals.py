@@ -4,7 +4,7 @@ import msgspec
 
 from hames.core.events import NOBODY
 from hames.core.ids import SessionId
-from hames.core.ports import ApprovalAnswer, ApprovalRequest, Approver, Arrival, Arrivals
+from hames.core.ports import ApprovalAnswer, ApprovalRequest, Approver, Arrival, Arrivals, answer_key
 
 APPROVAL = "approval"
 """The kind of an `Arrival` that holds the answer to the question about one call."""
@@ -21,7 +21,7 @@ class KeptAnswers:
 
     async def ask(self, request: ApprovalRequest) -> ApprovalAnswer:
         """See `Approver`. Raises `StoreError` when the answer cannot be kept."""
-        key = f"{APPROVAL}/{request.call}"
+        key = answer_key(request.call)
         kept = {arrival.dedup: arrival.data for arrival in await self._arrivals.waiting(self._session)}
         if key in kept:
             return msgspec.json.decode(kept[key], type=ApprovalAnswer)

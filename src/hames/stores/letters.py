@@ -5,7 +5,7 @@ from sqlite3 import Connection
 
 from hames.core.events import AnyEvent, ApprovalAnswered, ChildReported, UserSpoke
 from hames.core.ids import SessionId
-from hames.core.ports import Arrival, Departure, Unsent
+from hames.core.ports import Arrival, Departure, Unsent, answer_key
 from hames.stores.rows import missing
 
 _IS_THERE = "SELECT 1 FROM session WHERE id = ?"
@@ -37,7 +37,7 @@ def heard(events: Iterable[AnyEvent]) -> list[str]:
             case UserSpoke(dedup=str(key)):
                 keys.append(key)
             case ApprovalAnswered(call=call):
-                keys.append(f"approval/{call}")
+                keys.append(answer_key(call))
             case ChildReported(child=child):
                 keys.append(f"child/{child}")
             case _:

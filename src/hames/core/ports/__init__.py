@@ -75,6 +75,7 @@ from hames.core.ports.stores import (
     Swept,
     Unsent,
     Upkeep,
+    answer_key,
 )
 from hames.core.ports.tools import (
     Action,
@@ -105,6 +106,7 @@ __all__ = [
     "Departure",
     "Unsent",
     "Arrivals",
+    "answer_key",
     "Checkpoint",
     "Checkpoints",
     "Departures",

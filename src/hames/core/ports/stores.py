@@ -6,7 +6,7 @@ from typing import Protocol
 import msgspec
 
 from hames.core.events import AnyEvent, Entry
-from hames.core.ids import BlobId, SessionId
+from hames.core.ids import BlobId, CallId, SessionId
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -44,12 +44,17 @@ class Arrival(msgspec.Struct, frozen=True):
     """Something for a session that no event has recorded yet. `dedup` makes a second delivery harmless.
 
     It is recorded by the event that carries its key: for words the `dedup` of `UserSpoke`, for the answer
-    of a person `approval/CALL`, for a child's result `child/SESSION`.
+    of a person `answer_key`, for a child's result `child/SESSION`.
     """
 
     kind: str
     data: bytes
     dedup: str
+
+
+def answer_key(call: CallId) -> str:
+    """The key of an `Arrival` that holds a person's answer to the question about a call."""
+    return f"approval/{call}"
 
 
 class Departure(msgspec.Struct, frozen=True):
