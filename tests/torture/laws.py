@@ -1,7 +1,7 @@
 """The laws of a run, over plain evidence. Each yields what was broken, in words; nothing: it was kept."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -106,9 +106,13 @@ def broken(evidence: Evidence) -> list[str]:
 
 
 def acknowledged(evidence: Evidence) -> Iterator[str]:
-    """Each line that was printed, but notices, stands on the log, in its place and with its content."""
+    """Each line that was printed stands on the log, in its place and with its content; but for notices, and
+    for a result that says that nobody could write the turn's end.
+    """
     placed = {event.seq: event for event in evidence.events}
-    for line in (line for line in evidence.lines if line.get("subtype") != "notice"):
+    for line in evidence.lines:
+        if line.get("subtype") == "notice" or _is_broken_off(line):
+            continue
         seq = line.get("seq")
         event = placed.get(seq) if isinstance(seq, int) else None
         if event is None:
@@ -117,6 +121,11 @@ def acknowledged(evidence: Evidence) -> Iterator[str]:
             yield f"seq {seq} was printed as {_of_line(line)} and is on the log as {_of_event(event)}"
         elif line["type"] == "result" and event.type != "TurnEnded":
             yield f"a result was printed with seq {seq}, where the log has {event.type}"
+
+
+def _is_broken_off(line: Mapping[str, object]) -> bool:
+    broken_off = line.get("code") in ("log", "taken_over", "crash") and line.get("is_error")
+    return line.get("type") == "result" and broken_off is True and line.get("seq") is None
 
 
 class _Block(msgspec.Struct, frozen=True):

@@ -77,6 +77,13 @@ def test_a_printed_line_that_is_not_on_the_log_is_noticed() -> None:
     assert changed(evidence(OK), lines=[{"type": "system", "subtype": "notice", "content": "x"}]) == []
 
 
+def test_only_a_result_that_admits_that_the_turn_was_broken_off_is_not_on_the_log() -> None:
+    line = {"type": "result", "is_error": True, "code": "taken_over", "seq": None}
+    assert changed(evidence(OK), lines=[line]) == []
+    for other in ({"is_error": False}, {"code": "rate"}, {"seq": 9}, {"type": "user"}):
+        only(changed(evidence(OK), lines=[{**line, **other}]), "not on the log")
+
+
 def test_a_printed_line_with_other_content_is_noticed() -> None:
     content = [{"type": "tool_result", "tool_use_id": "1.0", "content": [{"text": "other"}]}]
     line = {"type": "user", "seq": 4, "message": {"content": content}}
