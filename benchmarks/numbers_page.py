@@ -78,7 +78,7 @@ def steps(found: Any) -> Iterator[Bar]:
     yield Bar("memory of the whole process tree (PSS)", memory, most=80, unit="MB", digits=0)
     yield Bar("system prompt and tools", requests["first_bytes"], most=6000, unit="bytes", digits=0)
     stable = 100.0 * requests["prefix_stable"]
-    yield Bar("requests that extend the one before", stable, least=100, unit="%", digits=0)
+    yield Bar("requests of 300 steps that extend the one before", stable, least=100, unit="%", digits=0)
 
 
 def launcher(found: Any) -> Iterator[Bar]:

@@ -56,3 +56,9 @@ def test_any_line_is_read(line: str) -> None:
     for each in read_line(line):
         assert each.words
         program(each.words)
+
+
+@given(st.text(alphabet="ab1é -./=:,%+@~*?_", max_size=20))
+def test_a_line_of_plain_words_is_read_as_any_other(line: str) -> None:
+    words = read_line(line)[0].words if line.strip() else ()
+    assert read_line(f"{line} ''") == (Simple((*words, ""), "", ""),)

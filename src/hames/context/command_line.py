@@ -9,6 +9,9 @@ from typing import NamedTuple
 _OPERATORS = ";&|()"
 _HEREDOC = r"(?<!<)<<(?!<)-?\s*(['\"]?)(\w+)\1([^\n]*)(?:\n.*?)?(?:\n\s*\2(?!\S)|\Z)"
 
+_PLAIN = re.compile(r"[\w@%+=:,./~*? -]+")
+"""A line of nothing but words: no quote, no variable, no operator, nothing that a lexer is needed for."""
+
 LOOKS = frozenset(
     (
         *("grep", "egrep", "rg", "ag", "find", "ls", "cat", "head", "tail", "which", "type", "test", "["),
@@ -62,6 +65,9 @@ def program(words: Sequence[str]) -> Sequence[str]:
 
 
 def _simple(line: str) -> Iterator[Simple]:
+    if _PLAIN.fullmatch(line):
+        yield from [Simple(tuple(line.split()), "", "")] if line.strip() else []
+        return
     line = re.sub(_HEREDOC, r"\3", line, flags=re.DOTALL)
     line = re.sub(r"(?m)^\s*#.*$", "", line).replace("\\\n", " ").replace("\n", " ; ")
     lexer = shlex.shlex(line, posix=True, punctuation_chars=f"{_OPERATORS}<>")

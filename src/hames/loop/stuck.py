@@ -77,12 +77,11 @@ def _cycles(steps: Sequence[Step]) -> list[Stuck]:
     acts = [step.acts for step in steps]
     found: list[Stuck] = []
     for length in range(1, min(STUCK_CYCLE, len(steps)) + 1):
-        block = steps[len(steps) - length :]
-        if _repeats_within(acts[-length:]) or any(step.waits for step in block):
-            continue
         rounds = _rounds(acts, length)
-        again = steps[len(steps) - (rounds - 1) * length :]
-        news = rounds > 1 and any(step.new for step in again)
+        block = steps[len(steps) - length :]
+        if rounds < 2 or _repeats_within(acts[-length:]) or any(step.waits for step in block):
+            continue
+        news = any(step.new for step in steps[len(steps) - (rounds - 1) * length :])
         level = _level(rounds, STUCK_SAME if length == 1 else STUCK_ROUNDS, news=news)
         if level:
             found.append(_circle(block, rounds, steps[len(steps) - rounds * length].step, level))

@@ -25,7 +25,7 @@ def adopted(known: set[int]) -> list[int]:
     """
     here = os.getpid()
     try:
-        with open(f"/proc/self/task/{here}/children", "rb") as file:
+        with open(f"/proc/self/task/{here}/children", "rb", buffering=0) as file:
             pids = [int(pid) for pid in file.read().split()]
     except FileNotFoundError:
         pids = [int(name) for name in os.listdir("/proc") if name.isdigit() and _parent(int(name)) == here]
