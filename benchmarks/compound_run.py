@@ -22,7 +22,6 @@ from hames.assembly.secret import Environ
 from hames.assembly.settings import Flags, Places, load
 from hames.assembly.settings_file import Choices
 from hames.channels.headless import NobodyHere
-from hames.context.view import final_text
 from hames.core.messages import Text
 from hames.core.ports import CallContext, Subject, ToolResult, ToolSpec, Words
 from hames.sandboxes.runtime import remove_tree
@@ -312,7 +311,7 @@ async def through_hames(case: Case) -> Came:
                 parts.listeners.add(killer)
                 session = await parts.host.open()
                 ended = await session.say([Words((Text("Do the steps."),))])
-                answer = final_text(session.view.messages)
+                answer = session.view.report.said
             checked = await SqliteUpkeep(str(settings.directories.state), clock, remove_tree).check(
                 session.id
             )
