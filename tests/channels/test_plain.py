@@ -14,6 +14,7 @@ from hames.core.events import (
     CommandFact,
     GoalChecked,
     LimitReached,
+    Ran,
     SessionOpened,
     TurnEnded,
     TurnStarted,
@@ -414,6 +415,21 @@ def test_a_check_of_a_goal_is_a_line() -> None:
     event = GoalChecked(check=CallId("check.1"), command="make", passed=True, fact=fact)
     screen.entry(entries(event)[0])
     assert shown == ["  [goal: `make` passed, 500 ms]\n"]
+
+
+def test_the_end_of_a_turn_says_what_was_verified_and_nothing_where_nothing_was_changed() -> None:
+    shown: list[str] = []
+    screen = Screen(shown.append)
+    for event in (
+        TurnEnded(turn=1, ending="done", reason=""),
+        TurnEnded(turn=1, ending="done", reason="", verified=(Ran("make", 0, 9),)),
+        TurnEnded(turn=1, ending="done", reason="", unverified_changes=True),
+    ):
+        screen.entry(entries(event)[0])
+    assert shown == [
+        "[verified after the last change: `make` exit 0]\n",
+        "[not verified: nothing was checked after the last change]\n",
+    ]
 
 
 async def test_a_goal_is_set_shown_and_lifted_by_a_word() -> None:

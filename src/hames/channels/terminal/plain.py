@@ -35,7 +35,7 @@ from hames.core.ports import (
 from hames.core.text import for_terminal, one_line
 from hames.loop.approve import describe
 from hames.loop.budget import warning_words
-from hames.loop.endings import exit_code
+from hames.loop.endings import exit_code, verified_words
 from hames.loop.goal import checked_words, doubt_words, goal_set
 from hames.loop.wait import waiting_words
 from hames.session.interrupt import interruptible
@@ -140,8 +140,12 @@ class Screen:
         """A durable event."""
         self._clear()
         match entry.event:
-            case TurnStarted() | TurnEnded():
-                self._in_turn = isinstance(entry.event, TurnStarted)
+            case TurnStarted():
+                self._in_turn = True
+            case TurnEnded() as event:
+                self._in_turn = False
+                if words := verified_words(event):
+                    self._line(f"[{words}]")
             case ModelReplied(message=message):
                 self._rest(message.text)
                 for call in message.calls:
