@@ -6,6 +6,7 @@ from pathlib import Path
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 WIDTH, HEIGHT = 760, 420
+LEGEND = WIDTH - 270
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 28, 60
 COLOURS = {
     ("hames", 0.01): "#1a7f37",
@@ -79,14 +80,15 @@ def draw(table: list[dict]) -> str:
             parts.append(
                 f'<polyline points="{theory}" fill="none" stroke="{colour}" stroke-dasharray="2 4"/>'
             )
-        # Two lines at 100 % would hide each other.
-        parts += series(rows, colour, x, lambda share, down=4 * place: y(share) + down * (share == 1))
+        # Two lines at 100 % would hide each other: the second lets the first be seen.
+        stroke = f'stroke="{colour}" stroke-width="2"'
+        if who == "hames" and place > 0:
+            stroke += ' stroke-dasharray="8 8"'
+        parts += series(rows, stroke, colour, x, y)
         at = y(0.82) + 20 * place
-        parts.append(
-            line((WIDTH - 210, at - 4), (WIDTH - 186, at - 4), f'stroke="{colour}" stroke-width="2"')
-        )
-        parts.append(words(WIDTH - 178, at, f"{NAMES[who]}, faults at {rate:.0%} a step", DARK))
-    parts.append(words(WIDTH - 178, y(0.82) + 20 * len(shown), "dotted: (1 - p)^n", GREY))
+        parts.append(line((LEGEND, at - 4), (LEGEND + 24, at - 4), stroke))
+        parts.append(words(LEGEND + 32, at, f"{NAMES[who]}, faults at {rate:.0%} a step", DARK))
+    parts.append(words(LEGEND + 32, y(0.82) + 20 * len(shown), "dotted: (1 - p)^n", GREY))
     return "\n".join([*parts, "</svg>", ""])
 
 
@@ -101,11 +103,11 @@ def frame(lengths: list[int], x: Scale, y: Scale) -> list[str]:
     return parts
 
 
-def series(rows: list[dict], colour: str, x: Scale, y: Scale) -> list[str]:
+def series(rows: list[dict], stroke: str, colour: str, x: Scale, y: Scale) -> list[str]:
     """One contender at one rate: a line through its shares, and the interval of each."""
     rows = sorted(rows, key=lambda row: row["steps"])
     points = " ".join(f"{x(row['steps']):.1f},{y(row['success']):.1f}" for row in rows)
-    parts = [f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>']
+    parts = [f'<polyline points="{points}" fill="none" {stroke}/>']
     for row in rows:
         at = x(row["steps"])
         style = f'stroke="{colour}" stroke-width="5" opacity="0.35"'
