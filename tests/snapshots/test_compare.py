@@ -1,11 +1,16 @@
 """What differs between two trees, in words that a person is shown."""
 
+import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
 
+from hames.snapshots.capture import Capturer
 from hames.snapshots.compare import changed_paths, diff, differences, joined
+from hames.snapshots.entries import temporary_name
+from hames.testing.clock import VirtualClock
 from tests.snapshots.desk import Desk
 
 
@@ -108,3 +113,20 @@ def test_names_of_one_file_are_known_by_the_first(desk: Desk) -> None:
     os.link(desk.root / "d/c", desk.root / "z")
     os.link(desk.root / "d/c", desk.root / "d/deep/y")
     assert joined(desk.take()) == {"d/c": "d/c", "z": "d/c", "d/deep/y": "d/c"}
+
+
+def test_names_of_one_file_are_joined_though_a_leftover_of_it_goes_while_they_are_looked_at(
+    desk: Desk,
+) -> None:
+    later = VirtualClock(time.time() + 3600)  # Nothing here has changed just now.
+    desk.capturer = Capturer(desk.workspace, desk.contents, later)
+    (desk.root / "also").write_text("one")
+    (desk.root / "names").mkdir()
+    for name in ("one", "two", temporary_name(3)):
+        os.link(desk.root / "also", desk.root / "names" / name)
+    with (desk.root / "names" / temporary_name(3)).open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)  # As long as a restore is at work on it, it stays.
+        desk.take()
+    tree = desk.take()
+    assert tree.nodes[""]["also"].stat.ctime_ns != tree.nodes["names"]["two"].stat.ctime_ns
+    assert joined(tree) == dict.fromkeys(("also", "names/one", "names/two"), "also")

@@ -127,7 +127,12 @@ def joined(tree: Tree) -> dict[str, str]:
             if stat[0] < FIRST_FILE_MODE:
                 continue
             other = seen.setdefault(stat[1], (above, name, entry))
-            # The number alone can have been given to another file between two looks.
-            if other[2] is not entry and other[2] == entry:
+            if other[2] is not entry and _is_one_file(other[2], entry):
                 groups.setdefault(stat[1], [join(*other[:2])]).append(join(above, name))
     return {path: min(names) for names in groups.values() for path in names}
+
+
+def _is_one_file(one: Entry, other: Entry) -> bool:
+    """Whether entries with the same number are of one file. The number alone can have been given to another
+    between two looks; the change time moves whenever a name comes or goes, also while a tree is looked at."""
+    return one.stat[:4] == other.stat[:4] and one.content == other.content
