@@ -1,7 +1,7 @@
 from difflib import SequenceMatcher
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hames.core.errors import Problem
@@ -163,9 +163,9 @@ _LINES = st.lists(
 
 def made_patch(old: list[str], new: list[str]) -> list[str]:
     """The lines of an update that makes `new` of `old`, each chunk in one place only."""
-    matcher = SequenceMatcher(None, old, new, False)
     for around in range(3, len(old) + 4):
-        groups = list(matcher.get_grouped_opcodes(around))
+        # A matcher serves once: grouping shortens what it has kept.
+        groups = list(SequenceMatcher(None, old, new, False).get_grouped_opcodes(around))
         pieces = [old[group[0][1] : group[-1][2]] for group in groups]
         if all(piece and _count(old, piece) == 1 for piece in pieces) or (not old and groups):
             break
@@ -188,6 +188,7 @@ def _count(lines: list[str], piece: list[str]) -> int:
 
 
 @given(_LINES, _LINES, st.sampled_from(["\n", "\r\n"]), st.booleans())
+@example(old=[""] * 4, new=[""] * 5, end="\n", is_open=False)
 def test_any_change_of_any_text_makes_exactly_the_new_text(
     old: list[str], new: list[str], end: str, is_open: bool
 ) -> None:
