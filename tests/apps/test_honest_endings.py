@@ -92,9 +92,17 @@ async def in_shell(outside: Outside, line: str, *words: str) -> Ended:
 async def test_a_job_that_fails_after_the_last_word_is_told_before_the_run_is_over(outside: Outside) -> None:
     makes = "while [ ! -e go ]; do sleep 0.05; done; touch made; exit 7"
     job = bash(f"{makes}; make check", run_in_background=True)
-    replies = [calls(job), calls(bash("touch go")), {"text": "Done."}, {"text": "It failed."}]
-    result = await run(outside, *replies)
-    assert (result.result, result.num_turns) == ("It failed.", 4)
+    replies = [calls(job), {"text": "Done."}, {"text": "It failed."}]
+    async with outside.scripted(*replies) as model, anyio.create_task_group() as tasks:
+
+        async def fail_after_the_last_word() -> None:
+            while model.served < 2:
+                await anyio.lowlevel.checkpoint()
+            (outside.workspace / "go").touch()
+
+        tasks.start_soon(fail_after_the_last_word)
+        result = said_by(await outside.hames("-p", "go", *JSON, *outside.to(model)))
+    assert (result.result, result.num_turns) == ("It failed.", 3)
 
 
 async def test_a_check_in_the_background_counts_by_its_own_exit_code(outside: Outside) -> None:

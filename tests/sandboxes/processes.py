@@ -65,6 +65,15 @@ async def until_reaped(pid: int) -> None:
     os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  it does not block
 
 
+async def until_alive(token: str, least: int = 1) -> list[int]:
+    """Return when so many processes have the token among their arguments: a shell may have said something
+    and be about to become another program."""
+    with anyio.fail_after(ENOUGH_S):
+        while len(found := alive(token)) < least:
+            await anyio.lowlevel.checkpoint()
+    return found
+
+
 async def until_none(token: str) -> None:
     """Return when no process has the token among its arguments."""
     while left := alive(token):

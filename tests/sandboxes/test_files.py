@@ -18,6 +18,7 @@ from hames.sandboxes.process import SupervisorProcess
 from hames.sandboxes.profile import Place, workspace_policy
 from hames.testing.launcher_suite import ENOUGH_S, alive
 from tests.sandboxes.conftest import bwrap
+from tests.sandboxes.processes import until_alive
 
 pytestmark = pytest.mark.anyio
 
@@ -303,9 +304,7 @@ async def test_a_cancelled_search_ends(files: SandboxFiles, workspace: Path) -> 
     await files.read(ReadQuery(str(workspace / "file")))
     async with anyio.create_task_group() as group:
         group.start_soon(files.search, SearchQuery((token, "pipe"), str(workspace), 100, 10))
-        with anyio.fail_after(ENOUGH_S):
-            while not alive(token):
-                await anyio.lowlevel.checkpoint()
+        await until_alive(token)
         group.cancel_scope.cancel()
     assert not alive(token)
     assert (await files.read(ReadQuery(str(workspace / "file")))).data == b"x"

@@ -13,13 +13,13 @@ from hames.core.ids import JobId
 from hames.core.ports import CommandSpec, Sandbox
 from hames.sandboxes.launch import CommandLauncher
 from hames.sandboxes.process import SupervisorProcess
-from hames.sandboxes.runtime import FENCED, mark_of
+from hames.sandboxes.runtime import FENCED
 from hames.sandboxes.unconfined import Unconfined
 from hames.sandboxes.wire import Frames, encode
 from hames.testing.launcher_suite import ENOUGH_S, alive, until_said
 from tests.sandboxes.conftest import SESSION, entered
 from tests.sandboxes.harness import Order
-from tests.sandboxes.processes import harness, kill, supervisors, until_gone, until_reaped
+from tests.sandboxes.processes import harness, kill, supervisors, until_alive, until_gone, until_reaped
 
 pytestmark = pytest.mark.anyio
 
@@ -110,9 +110,7 @@ async def test_nobody_coming_back_ends_everything_and_that_is_written_down(
     order = _order(kind, tmp_path, workspace, script, "exit 5")
     order.orphan_s = 0.1
     async with harness(order) as (process, supervisor):
-        with anyio.fail_after(ENOUGH_S):
-            while len(alive(token)) < 3:
-                await anyio.lowlevel.checkpoint()
+        await until_alive(token, 3)
         await kill(process)
     await until_gone(supervisor)
     assert not alive(token)
@@ -190,6 +188,7 @@ async def test_what_a_killed_supervisor_left_is_told(
         assert runs is not None
         await ended.wait()
         await until_said(runs, "this far")
+        await until_alive(token)
         os.kill(supervisor, signal.SIGKILL)
         with pytest.raises(LauncherError, match="ended unexpectedly"):
             await runs.wait()
@@ -364,6 +363,7 @@ async def test_a_detached_command_stays_and_the_others_do_not(
     await launcher.start(_spec("2.0", workspace, f"exec sleep {other}"))
     await launcher.detach(JobId("1.0"))
     await until_said(running, "up")
+    await until_alive(token)
     pid = process.connect().pid
     launcher.release(JobId("2.0"))
     await launcher.close()
@@ -446,9 +446,11 @@ async def test_who_is_not_the_owner_is_not_listened_to(process: SupervisorProces
 async def test_a_second_supervisor_does_not_start_beside_a_living_one(
     process: SupervisorProcess, workspace: Path
 ) -> None:
+    token = f"40{os.getpid()}6.5"
     launcher = CommandLauncher(process, Unconfined())
-    running = await launcher.start(_spec("1.0", workspace, "exec sleep 1000"))
+    running = await launcher.start(_spec("1.0", workspace, f"exec sleep {token}"))
     assert await running.wait(0) is None
+    await until_alive(token)
     (Path(process.directory) / "socket").unlink()
     process.connect().abandon()
     other = CommandLauncher(process, Unconfined())
@@ -459,7 +461,5 @@ async def test_a_second_supervisor_does_not_start_beside_a_living_one(
     for pid in supervisors(process.directory):
         os.kill(pid, signal.SIGKILL)
         await until_reaped(pid)
-    mark = f"HAMES_JOB={mark_of(process.directory)}/1.0"
-    for pid in alive("1000"):
-        if mark in Path(f"/proc/{pid}/environ").read_text().split("\0"):
-            os.kill(pid, signal.SIGKILL)
+    for pid in alive(token):
+        os.kill(pid, signal.SIGKILL)
