@@ -102,7 +102,7 @@ async def test_a_job_that_fails_after_the_last_word_is_told_before_the_run_is_ov
 
         tasks.start_soon(fail_after_the_last_word)
         result = said_by(await outside.hames("-p", "go", *JSON, *outside.to(model)))
-    assert (result.result, result.num_turns) == ("It failed.", 3)
+        assert (result.result, result.num_turns) == ("It failed.", 3)
 
 
 async def test_a_check_in_the_background_counts_by_its_own_exit_code(outside: Outside) -> None:
