@@ -2,7 +2,7 @@
 
 import pytest
 
-from hames.sandboxes.pipes import first_inside, has_run, last_path
+from hames.sandboxes.pipes import first_inside, has_run, last_words
 
 
 @pytest.mark.parametrize(
@@ -19,13 +19,17 @@ def test_bubblewrap_names_its_init_and_tells_of_a_command_that_ran(said: bytes, 
 
 
 @pytest.mark.parametrize(
-    ("control", "path"),
+    ("control", "path", "left"),
     [
-        (b"", ""),
-        (b"\n/first\nnonsense\n/last/one\n/cut", "/last/one"),
-        (b"/good\n/with\0nul\n", "/good"),
-        (b"/odd\xff\n", "/odd\udcff"),
+        (b"", "", 0),
+        (b"\n/first\nnonsense\n/last/one\n/cut", "/last/one", 0),
+        (b"/good\n/with\0nul\n", "/good", 0),
+        (b"/odd\xff\n", "/odd\udcff", 0),
+        (b"\n/here\n12\n345\n6", "/here", 2),
+        (b"7\n/there\n-8\n", "/there", 0),
     ],
 )
-def test_the_last_whole_path_on_the_control_pipe_counts(control: bytes, path: str) -> None:
-    assert last_path(control) == path
+def test_the_last_whole_path_on_the_control_pipe_counts_and_what_is_named_after_it(
+    control: bytes, path: str, left: int
+) -> None:
+    assert last_words(control) == (path, left)

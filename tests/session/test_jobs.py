@@ -51,6 +51,15 @@ async def bench(root: Path) -> AsyncGenerator[Bench]:
             await launcher.close()
 
 
+async def test_a_job_that_left_something_running_is_told_to_have_ended_it(tmp_path: Path) -> None:
+    async with bench(tmp_path) as made:
+        await made.start("1.0", "sleep 1000 & { pwd; jobs -rp; } >&3")
+        await made.jobs.wait(made.live, 60)
+        (event,) = await made.jobs.ended(made.live)
+        assert event.told.startswith("[background job 1.0 ended: exit 0 after ")
+        assert ", and with it what it left running: sleep 1000" in event.told
+
+
 async def test_a_job_that_ended_is_told_with_its_output_and_its_output_is_kept(tmp_path: Path) -> None:
     async with bench(tmp_path) as made:
         await made.start("1.0", "echo built; exit 3")

@@ -138,6 +138,8 @@ async def test_what_the_model_is_told_of_commands(bench: Bench, pinned: Callable
         "echo one\necho two )\n",
         "if then",
         "kill -KILL $$",
+        "sleep 1000 & sleep 1000 & echo started",
+        "true & wait; echo waited",
         "head -c 1000000 /dev/zero | tr '\\0' '\\1'",
         "printf '\\177ELF\\2\\0\\0\\0'",
     )

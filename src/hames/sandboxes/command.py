@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from hames.sandboxes.pipes import first_inside, has_run, last_path
+from hames.sandboxes.pipes import first_inside, has_run, last_words
 from hames.sandboxes.process_tree import SIGKILL, SIGTERM, adopted, end_adopted, kill
 from hames.sandboxes.runtime import COPY_BYTES, JOB, SANDBOX
 from hames.sandboxes.spawn import spawn
@@ -34,6 +34,7 @@ class Facts:
         self.unattended = False
         self.elapsed = 0.0
         self.cwd = ""
+        self.left = 0
         self.problem = ""
         self._cpu = 0.0
         self._memory_kb = 0
@@ -54,6 +55,7 @@ class Facts:
             ("memory_kb", str(self._memory_kb)),
             ("not_started", self.problem),
             ("cwd", self.cwd),
+            ("left", str(self.left)),
         ]
         if self.exit is not None and not self.problem:
             facts.append(("exit_code" if self.exit >= 0 else "signal", str(abs(self.exit))))
@@ -237,7 +239,7 @@ class Command:
         self._facts.exit = os.waitstatus_to_exitcode(status)
         self._facts.count(used.ru_utime + used.ru_stime, used.ru_maxrss)
         self._close("main")
-        self._facts.cwd = last_path(self._read("control"))
+        self._facts.cwd, self._facts.left = last_words(self._read("control"))
         if self._confined:
             self._read_status()
         self.state = "ending"

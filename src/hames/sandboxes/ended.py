@@ -29,6 +29,7 @@ def end_of(frame: Frame, spool: str) -> CommandEnd:
         spool,
         frame.get("not_started"),
         unattended=bool(frame.get("unattended")),
+        left=int(frame.get("left", "0")),
     )
 
 

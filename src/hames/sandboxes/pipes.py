@@ -15,8 +15,13 @@ def has_run(status: bytes) -> bool:
     return b'"exit-code": ' in status
 
 
-def last_path(control: bytes) -> str:
-    """The last absolute path that came whole on the control pipe."""
-    lines = control.split(b"\n")[:-1]
-    paths = [line for line in lines if line.startswith(b"/") and b"\0" not in line]
-    return paths[-1].decode("utf-8", "surrogateescape") if paths else ""
+def last_words(control: bytes) -> tuple[str, int]:
+    """The last absolute path that came whole on the control pipe, and how many processes were named after it:
+    those that the shell had in the background at its end."""
+    path, left = b"", 0
+    for line in control.split(b"\n")[:-1]:
+        if line.startswith(b"/") and b"\0" not in line:
+            path, left = line, 0
+        elif line.isdigit():
+            left += 1
+    return path.decode("utf-8", "surrogateescape"), left

@@ -77,7 +77,9 @@ def _state(end: CommandEnd) -> str:
         return f"is lost, and nobody knows how it ended ({end.lost})"
     if end.not_started:
         return f"was not started ({end.not_started})"
-    return f"ended: {how(end.fact)}" + (", because hames was gone for too long" if end.unattended else "")
+    why = ", because hames was gone for too long" if end.unattended else ""
+    with_it = ", and with it what it left running" if end.left and not end.fact.stopped else ""
+    return f"ended: {how(end.fact)}{why}{with_it}"
 
 
 def _gone(job: JobStarted) -> JobFinished:

@@ -161,11 +161,16 @@ async def a_stop_after_the_end_changes_nothing(bench: Bench) -> None:
 
 
 async def the_last_directory_is_reported(bench: Bench) -> None:
-    script = "echo /first >&3; echo nonsense >&3; echo /last/one >&3; printf /cut >&3"
+    script = "echo /first >&3; echo nonsense >&3; echo 7 >&3; echo /last/one >&3; printf /cut >&3"
     end, _ = await run(bench, "1.0", script)
-    assert end.fact.cwd == "/last/one"
+    assert (end.fact.cwd, end.left) == ("/last/one", 0)
     end, _ = await run(bench, "2.0", "exit 0")
-    assert end.fact.cwd is None
+    assert (end.fact.cwd, end.left) == (None, 0)
+
+
+async def what_it_left_running_is_counted(bench: Bench) -> None:
+    end, _ = await run(bench, "1.0", "sleep 1000 & sleep 1000 & { pwd; jobs -rp; } >&3")
+    assert end.left == 2
 
 
 async def noise_on_the_control_pipe_does_no_harm(bench: Bench) -> None:
@@ -196,18 +201,20 @@ async def huge_output_keeps_its_head_and_its_tail(bench: Bench) -> None:
 
 async def output_can_be_read_while_it_comes(bench: Bench) -> None:
     many = 2 * (bench.head + bench.tail)
-    script = f"echo early; read <go; head -c {many} /dev/zero; echo late; read <go"
-    os.mkfifo(bench.workspace / "go")
+    script = f"echo early; read <first; head -c {many} /dev/zero; echo late; read <second"
+    # A pipe for each time: the second read of one may find its first writer there, who is just leaving.
+    os.mkfifo(bench.workspace / "first")
+    os.mkfifo(bench.workspace / "second")
     running = await bench.launcher.start(spec(bench, "1.0", script))
     await until_said(running, "early\n")
-    (bench.workspace / "go").write_text("on\n")
+    (bench.workspace / "first").write_text("on\n")
     with anyio.fail_after(ENOUGH_S):
         while (await running.output(-5, 5)).data != b"late\n":
             assert await running.wait(0.01) is None
     piece = await running.output(bench.head + 1, 10)
     assert piece.total == 6 + many + 5
     assert piece.start == piece.total - bench.tail
-    (bench.workspace / "go").write_text("on\n")
+    (bench.workspace / "second").write_text("on\n")
     end, _ = await finish(running)
     assert end.output_bytes == 6 + many + 5
 
@@ -325,6 +332,7 @@ CHECKS: tuple[Callable[[Bench], Awaitable[None]], ...] = (
     a_stop_right_after_the_start_ends_it,
     a_stop_after_the_end_changes_nothing,
     the_last_directory_is_reported,
+    what_it_left_running_is_counted,
     noise_on_the_control_pipe_does_no_harm,
     huge_output_keeps_its_head_and_its_tail,
     output_can_be_read_while_it_comes,

@@ -23,6 +23,7 @@ from hames.core.ports import (
     SearchResult,
     WriteOrder,
 )
+from hames.sandboxes.pipes import last_words
 
 
 class LocalFiles:
@@ -180,17 +181,17 @@ class LocalCommand:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         code = self._process.returncode or 0
-        told = self._control.read_text().splitlines()
+        cwd, left = last_words(self._control.read_bytes())
         fact = CommandFact(
             exit_code=code if code >= 0 else None,
             signal=-code if code < 0 else None,
             timed_out=self._timed_out,
             stopped=self._stopped,
             elapsed_s=anyio.current_time() - self._begun_s,
-            cwd=told[-1] if told else None,
+            cwd=cwd or None,
         )
         size = self._spool.stat().st_size if self._spool.exists() else 0
-        return CommandEnd(fact, size, size, str(self._spool))
+        return CommandEnd(fact, size, size, str(self._spool), left=left)
 
 
 class LocalLauncher:

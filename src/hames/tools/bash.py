@@ -27,11 +27,13 @@ from hames.core.ports import (
 )
 from hames.core.text import clip
 from hames.tools.arguments import read_arguments, spec_of
-from hames.tools.output import Report, ending, report
+from hames.tools.output import Report, ending, left_behind, report
 from hames.tools.paths import handle_of
 from hames.tools.results import ROOM_BYTES
 
-_PREFIX = 'exec {hames}>&3 3>&-; echo >&$hames; trap "{ pwd -P >&$hames; } 2>&-" EXIT; unset hames; '
+_PREFIX = (
+    'exec {hames}>&3 3>&-; echo >&$hames; trap "{ { pwd -P; jobs -rp; } >&$hames; } 2>&-" EXIT; unset hames; '
+)
 """Stands on the first line of the command, so that line numbers stay right. The control pipe is moved
 away from descriptor 3, because scripts use that one for themselves. The first word on it ends the shell
 when nobody is there to hear it: a command that nobody owns does not begin."""
@@ -202,6 +204,7 @@ class BashAction:
     async def _result(self, running: Running, end: CommandEnd, context: CallContext) -> ToolResult:
         fact = _checked(end.fact)
         notes = ending(fact, COMMAND_TIMEOUT_MAX_S if self._moves else self._timeout_s)
+        notes += left_behind(end)
         if end.unattended:
             notes.append("[it was stopped because hames was gone for too long]")
         if fact.exit_code == _NOT_FOUND and "apply_patch" in self._arguments.command:

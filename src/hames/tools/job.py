@@ -12,7 +12,7 @@ from hames.core.messages import Text
 from hames.core.ports import CallContext, CommandEnd, Launcher, Running, Subject, ToolResult, ToolSpec
 from hames.core.text import listed
 from hames.tools.arguments import read_arguments, spec_of, usage
-from hames.tools.output import Report, ending, report
+from hames.tools.output import Report, ending, left_behind, report
 from hames.tools.paths import handle_of
 from hames.tools.results import said, within
 
@@ -118,7 +118,7 @@ def _phrase(end: CommandEnd | None) -> str:
         return "running"
     if end.lost:
         return f"lost: {end.lost}"
-    return f"ended {' '.join(ending(end.fact)) or '[exit 0]'}"
+    return " ".join(["ended", *(ending(end.fact) or ["[exit 0]"]), *left_behind(end)])
 
 
 async def _state(running: Running, end: CommandEnd | None, waited_s: float = 0.0) -> ToolResult:

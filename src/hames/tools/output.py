@@ -3,7 +3,7 @@
 import msgspec
 
 from hames.core.events import CommandFact
-from hames.core.ports import Running
+from hames.core.ports import CommandEnd, Running
 from hames.core.text import Shown, clip, fit, is_binary, kind_of, wire_size
 from hames.tools.results import ROOM_BYTES
 
@@ -72,3 +72,10 @@ def ending(fact: CommandFact, timeout_s: float | None = None) -> list[str]:
     if fact.exit_code:
         notes.append(f"[exit {fact.exit_code}]")
     return notes
+
+
+def left_behind(end: CommandEnd) -> list[str]:
+    """What a command had left running when it ended by itself: nothing of a command outlives it."""
+    if not end.left or end.fact.timed_out or end.fact.stopped:
+        return []
+    return ["[what it left running in the background ended with it: start that with run_in_background]"]

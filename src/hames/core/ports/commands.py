@@ -81,7 +81,8 @@ class Sandbox(Protocol):
 
 class CommandEnd(msgspec.Struct, frozen=True):
     """How a command ended. `not_started` says why, when the sandbox failed before the command; `lost` what
-    is known, when nobody knows how it ended. `unattended`: it was stopped because nobody came back."""
+    is known, when nobody knows how it ended. `unattended`: it was stopped because nobody came back. `left` is
+    how many processes its shell still had in the background: they ended with it."""
 
     fact: CommandFact
     output_bytes: int
@@ -90,6 +91,7 @@ class CommandEnd(msgspec.Struct, frozen=True):
     not_started: str = ""
     lost: str = ""
     unattended: bool = False
+    left: int = 0
 
 
 class OutputSlice(msgspec.Struct, frozen=True):
