@@ -78,7 +78,7 @@ def _state(end: CommandEnd) -> str:
     if end.not_started:
         return f"was not started ({end.not_started})"
     why = ", because hames was gone for too long" if end.unattended else ""
-    with_it = ", and with it what it left running" if end.left and not end.fact.stopped else ""
+    with_it = ", and with it what it left running" if end.took_along else ""
     return f"ended: {how(end.fact)}{why}{with_it}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Literal, NamedTuple
 
-from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_in_any, join
+from hames.snapshots.entries import FIRST_FILE_MODE, Draft, Entry, Node, Tree, is_in_any, join, same_but_names
 from hames.snapshots.roots import roots_not_in_all, shown_path
 
 AS_ONE = frozenset((".git", ".hg", ".svn", "node_modules", "__pycache__"))
@@ -127,12 +127,7 @@ def joined(tree: Tree) -> dict[str, str]:
             if stat[0] < FIRST_FILE_MODE:
                 continue
             other = seen.setdefault(stat[1], (above, name, entry))
-            if other[2] is not entry and _is_one_file(other[2], entry):
+            # The number alone can have been given to another file between two looks.
+            if other[2] is not entry and same_but_names(other[2][0], stat) and other[2][1] == entry[1]:
                 groups.setdefault(stat[1], [join(*other[:2])]).append(join(above, name))
     return {path: min(names) for names in groups.values() for path in names}
-
-
-def _is_one_file(one: Entry, other: Entry) -> bool:
-    """Whether entries with the same number are of one file. The number alone can have been given to another
-    between two looks; the change time moves whenever a name comes or goes, also while a tree is looked at."""
-    return one.stat[:4] == other.stat[:4] and one.content == other.content

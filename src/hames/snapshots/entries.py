@@ -1,7 +1,7 @@
 """What a snapshot holds: entries, and the tree that they make. Names are `str` with surrogate escapes."""
 
 import os
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
@@ -58,6 +58,12 @@ read_stat: Callable[[os.stat_result], tuple[int, int, int, int, int]] = attrgett
     "st_mode", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
 )
 """The fields of `Stat`, as a plain tuple: equal to it, and made faster."""
+
+
+def same_but_names(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two looks saw the same file, though names of it may have come or gone between them: that moves
+    the change time, and nothing else of a `Stat`."""
+    return one[:4] == other[:4]
 
 
 class Entry(NamedTuple):

@@ -10,7 +10,15 @@ import msgspec
 from hames.core.errors import DamagedLog
 from hames.snapshots.beneath import Beneath, set_mode, stat_at
 from hames.snapshots.contents import Contents, needed
-from hames.snapshots.entries import DIRECTORY, FORMAT_MASK, Entry, Stat, is_temporary, read_stat, split
+from hames.snapshots.entries import (
+    DIRECTORY,
+    FORMAT_MASK,
+    Entry,
+    is_temporary,
+    read_stat,
+    same_but_names,
+    split,
+)
 from hames.snapshots.plan import Closing, Conflict, Obstacle, Plan, Step
 from hames.snapshots.writing import Taken, Watch, Writer
 
@@ -272,8 +280,8 @@ def _obstacle(place: int, step: Step, found: os.stat_result | None) -> Obstacle 
 def _is_untouched(found: os.stat_result, step: Step) -> bool:
     if step.now is None:
         return False
-    seen, now = Stat._make(read_stat(found)), step.now.stat
-    return seen == (now._replace(ctime_ns=seen.ctime_ns) if step.shared else now)
+    seen, now = read_stat(found), step.now.stat
+    return same_but_names(seen, now) if step.shared else seen == now
 
 
 def _is_done(place: int, name: str, found: os.stat_result, to: Entry | None) -> bool:

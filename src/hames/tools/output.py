@@ -75,7 +75,7 @@ def ending(fact: CommandFact, timeout_s: float | None = None) -> list[str]:
 
 
 def left_behind(end: CommandEnd) -> list[str]:
-    """What a command had left running when it ended by itself: nothing of a command outlives it."""
-    if not end.left or end.fact.timed_out or end.fact.stopped:
+    """What to say of a command that had left something running: nothing of a command outlives it."""
+    if not end.took_along:
         return []
     return ["[what it left running in the background ended with it: start that with run_in_background]"]

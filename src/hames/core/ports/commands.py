@@ -93,6 +93,11 @@ class CommandEnd(msgspec.Struct, frozen=True):
     unattended: bool = False
     left: int = 0
 
+    @property
+    def took_along(self) -> bool:
+        """Whether it ended by itself, and with it what it had left running."""
+        return self.left > 0 and not self.fact.timed_out and not self.fact.stopped
+
 
 class OutputSlice(msgspec.Struct, frozen=True):
     """Some output. `start` counts from the first byte ever written; `total` is what was written."""
